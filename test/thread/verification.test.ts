@@ -250,6 +250,19 @@ describe("rows that were newer than what is committed", () => {
 		expect((await verified({ clock: shorter.clock, comeBackMs: 2_500 })).counts.ahead).toBe(1);
 		expect([other.slept, shorter.slept]).toEqual([[1_000], [1_000]]);
 	});
+
+	it("are compared again from the beginning after an interruption", async () => {
+		const place = join(folder.path, "again");
+		const { clock } = waiting(() => {
+			log.committed = [3];
+		});
+		// What is kept is removed by the caller, so the second run finds what a killed one would leave.
+		for (const _ of ["killed after it compared again", "resumed"]) {
+			await using kept = await KeptVerification.open(place, { it: "is" });
+			const report = await verified({ clock, resume: { folder: place, everyMs: 0 }, comeBackMs: 5_000 }, kept);
+			expect(report).toMatchObject({ counts: { matched: 2, ahead: 0 }, differences: [], verified: true });
+		}
+	});
 });
 
 describe("an interrupted verification", () => {

@@ -92,6 +92,19 @@ export function resumedRanges(before: readonly CoveredPartition[], now: readonly
 	return [...before, ...byName.values()];
 }
 
+/**
+ * What came since `before`: each partition from where it ended then, in whatever order Kafka lists them. Null if another log replaced one,
+ * or one lost its end.
+ */
+export function grownSince(before: readonly CoveredPartition[], now: readonly CoveredPartition[]): readonly CoveredPartition[] | null {
+	const former = new Map(before.map((range) => [partitionName(range), range]));
+	const grown = now.map((range) => {
+		const was = former.get(partitionName(range));
+		return was && was.topicId === range.topicId && was.to <= range.high ? { ...range, from: was.to } : null;
+	});
+	return grown.every((range) => range !== null) ? grown : null;
+}
+
 async function storedInTable(config: Config, database: Database, partitions: readonly TopicPartition[]): Promise<StoredOffset[]> {
 	const { kafka, offsets } = config;
 	// Only the daemon creates the table; this reader changes nothing.

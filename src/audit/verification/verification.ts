@@ -18,7 +18,7 @@ import { ExpectedRows } from "../../sink/comparison/expected-rows.ts";
 import { interruptible } from "../../sink/comparison/interruptible-database.ts";
 import { type ComparisonListener, compareTable } from "../../sink/comparison/table-comparison.ts";
 import type { RowSubmission } from "../../worker/ports.ts";
-import { coveredPartitions, knownTopics, resumedRanges } from "../log/covered-partitions.ts";
+import { coveredPartitions, grownSince, knownTopics, resumedRanges } from "../log/covered-partitions.ts";
 import { expectedRows, type RowPlace } from "../log/expected-row.ts";
 import { isHandledAgain, LogCoverage } from "../log/log-coverage.ts";
 import { LogPass } from "../log/log-pass.ts";
@@ -147,6 +147,8 @@ class Verification {
 		this.#next = new Map(rest.map((range) => [partitionName(range), range.from]));
 		await this.#readLog(rest, "table", () => this.#chosenIds(), state?.runs);
 		if (this.#kept) await this.#keep(new Map());
+		// What is compared again has rows of its own, which this state would lose: a resumed verification begins that part again.
+		this.#keepNextAt = Number.POSITIVE_INFINITY;
 		if (this.#messages === 0 && this.#coverage.behind > 0) throw this.#nothingChecked();
 		for (const { topic, partition, committed, high } of this.#coverage.ranges)
 			if (committed !== null && committed > high) this.#findings.beyond({ kind: "beyond", topic, partition, offset: committed, high });
@@ -179,10 +181,9 @@ class Verification {
 	/** Reads on to what is committed now; false if a log was replaced, or lost its end. */
 	async #goOn(round: number): Promise<boolean> {
 		const { config, database, scope, letters } = this.#parts;
-		const before = this.#coverage.ranges;
 		const now = await coveredPartitions(config, database, this.#reader, scope?.topics);
-		const later = now.map((range, index) => ({ ...range, from: before[index]?.to ?? range.from }));
-		if (now.some(({ topicId, high }, index) => topicId !== before[index]?.topicId || high < (before[index]?.to ?? 0))) return false;
+		const later = grownSince(this.#coverage.ranges, now);
+		if (later === null) return false;
 		if (later.every(({ from, to }) => from >= to)) return true;
 		this.#coverage.extend(now, (await letters(database)) ?? []);
 		await this.#readLog(later, `again-${round}`, ({ name }) => {

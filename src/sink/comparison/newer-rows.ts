@@ -20,15 +20,16 @@ export async function newerRows(database: Database, layout: TableLayout, rows: r
 	const isOthers = ["kafka_offset", "kafka_partition", ...(layout.withTopic ? ["kafka_topic"] : [])].map(
 		(name) => `t.${name} is distinct from n.${name}`,
 	);
+	const topics = layout.withTopic ? ", n.kafka_topic as of_topic, t.kafka_topic as by_topic" : "";
 	const text = `select n.${id}::text as id, n.kafka_offset::text as of_offset, n.kafka_partition as of_partition,
-	t.kafka_offset::text as by_offset, t.kafka_partition as by_partition${layout.withTopic ? ", t.kafka_topic as by_topic" : ""}
+	t.kafka_offset::text as by_offset, t.kafka_partition as by_partition${topics}
 from ${rowsParameter(layout)} n join ${quotedTable(layout.name)} t on t.${id} = n.${id} where ${isOthers.join(" or ")}`;
 	const sent = rows.map((row): UpsertRow => ({ ...row, isDelete: true, timestamp: 0, values: [] }));
 	const found = await database.query(text, rowParameters(layout, sent));
 	const topic = rows[0]?.topic ?? "";
 	return found.map((row) => ({
 		id: String(row.id),
-		topic,
+		topic: String(row.of_topic ?? topic),
 		partition: Number(row.of_partition),
 		offset: Number(row.of_offset),
 		by:

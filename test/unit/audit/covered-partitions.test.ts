@@ -1,6 +1,7 @@
 /** What a verification looks at, from what Kafka has of the group and what is noted beside the rows. */
-import { expect, it } from "vitest";
-import { coveredPartitions } from "../../../src/audit/log/covered-partitions.ts";
+import { describe, expect, it } from "vitest";
+import { coveredPartitions, grownSince } from "../../../src/audit/log/covered-partitions.ts";
+import type { CoveredPartition } from "../../../src/audit/log/log-coverage.ts";
 import type { LogReader } from "../../../src/kafka/log-reader.ts";
 import type { Database } from "../../../src/sink/database/database.ts";
 import { kafkaAt } from "../../support/kafka/load-topic.ts";
@@ -74,4 +75,23 @@ it.each([
 it("a verification has nothing to look at where nothing is committed and nothing noted", async () => {
 	await expect(covered(null, null)).rejects.toMatchObject({ code: "nothing_committed" });
 	await expect(covered(null, { start_offset: 20 })).rejects.toMatchObject({ code: "nothing_committed" });
+});
+
+describe("what came since a look at the log", () => {
+	const range = (topic: string, partition: number, to: number, over: Partial<CoveredPartition> = {}) =>
+		({ topic, partition, topicId: topic, from: 0, to, high: to, ...over }) as CoveredPartition;
+
+	it("goes on where each partition ended then, in whatever order Kafka lists them", () => {
+		const before = [range("a", 0, 10), range("b", 0, 20)];
+		const now = [range("b", 0, 25), range("a", 0, 12)];
+		expect(grownSince(before, now)).toEqual([range("b", 0, 25, { from: 20 }), range("a", 0, 12, { from: 10 })]);
+	});
+
+	it.each([
+		["another log replaced one", range("a", 0, 12, { topicId: "other" })],
+		["one lost its end", range("a", 0, 8)],
+		["one was not there", range("b", 0, 12)],
+	])("is nothing where %s", (_, now) => {
+		expect(grownSince([range("a", 0, 10)], [now])).toBeNull();
+	});
 });
