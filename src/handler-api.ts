@@ -111,7 +111,7 @@ export interface Handler<State = unknown> {
 	/**
 	 * Handles at most 2,000 messages, in offset order. If a call throws, rejects or returns something that is no outcome, it is repeated with
 	 * its first half, and so on, each time with a new state, until the message that fails alone is found. Side effects of a call may then
-	 * happen again. Messages that the old state had left unfinished come again first, in a call before.
+	 * happen again. Messages that the old state had left unfinished come again first, in an earlier call.
 	 */
 	handleMessages?(batch: Message[], state: State): readonly Outcome[] | Finished | Promise<readonly Outcome[] | Finished>;
 	/** Called at the worker's end if its thread is still alive. */

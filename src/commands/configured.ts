@@ -16,7 +16,7 @@ export function configOf(command: Command, { environment, cwd }: CommandContext,
 }
 
 /**
- * As `configOf`, but an embedded daemon of the same file that runs in this folder is meant first. Then the settings that it replaces may
+ * As `configOf`, but an embedded daemon of the same file that runs in this folder comes first. Then the settings that it replaces may
  * name variables that are not set. If a broker or a database is configured nevertheless, every variable must be set: otherwise a real
  * connection would be made without its log-in or TLS.
  */

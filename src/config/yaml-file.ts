@@ -27,7 +27,7 @@ const TOO_DEEP = "its lists and maps are nested too deep";
 /** Maximum YAML errors listed: the first says most, and the others often follow from it. */
 const MAX_ERRORS = 5;
 
-/** Replaces the library's words if they are meant for programmers, or quote a piece of the file, which may be a secret. */
+/** Replaces the library's messages if they address programmers, or quote a piece of the file, which may be a secret. */
 const wordsOf: Readonly<Record<string, string>> = {
 	BAD_DQ_ESCAPE: "an escape in double quotes that YAML does not know",
 	BAD_SCALAR_START: "a value that begins with this character needs quotes",

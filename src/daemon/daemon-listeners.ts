@@ -60,7 +60,7 @@ export class DaemonListeners {
 		);
 	}
 
-	/** What a delivery reports beside the events of its parts. */
+	/** What a delivery reports in addition to the events of its parts. */
 	get delivery(): DeliveryListener {
 		return { ...this.observer.delivery, supervisor: this.#supervisor(), worker: this.#worker() };
 	}

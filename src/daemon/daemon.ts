@@ -63,7 +63,7 @@ export interface DaemonParts {
 	readonly clock: Clock;
 	readonly random: Random;
 	readonly version: string;
-	/** Called beside metrics and log, for an owner in the same process. */
+	/** Called in addition to metrics and log, for an owner in the same process. */
 	readonly told?: Partial<Pick<WorkerListener, "deadLettered" | "crashed">>;
 	/** Called with the HTTP address, before anything else is waited for. */
 	readonly listening?: (url: string) => Promise<void>;
@@ -316,7 +316,7 @@ export class Daemon {
 			records: this.records,
 			lockHolders: lockHoldersAt(config.database, clock),
 			createClient: () => {
-				// Computed anew for each client: a password may have been renewed.
+				// Computed for each client: a password may have been renewed.
 				const { settings, topicSettings } = consumerSettings(config);
 				return new ConsumerClient(settings, topicSettings, clock, config.kafka.timestampType || "undefined");
 			},
@@ -351,7 +351,7 @@ export class Daemon {
 		const { config, clock, logger } = this.parts;
 		if (config.handler.module.startsWith("pockaffe:")) return;
 		this.#watcher = new HandlerWatcher(config.handler.module, clock, (file) => {
-			logger.debug({ file }, `${file} changed beside the handler: failing partitions begin anew`);
+			logger.debug({ file }, `${file} changed in the handler's folder: failing partitions start again`);
 			this.delivery.handlerChanged();
 		});
 	}

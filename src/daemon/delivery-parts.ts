@@ -1,4 +1,4 @@
-/** What a delivery needs, and what it reports beside the events of its parts. */
+/** What a delivery needs, and what it reports in addition to the events of its parts. */
 import type { Config } from "../config/config.ts";
 import type { Clock } from "../core/clock.ts";
 import type { DeadLetterTarget } from "../core/dead-letters/dead-letter.ts";
@@ -15,18 +15,18 @@ import type { SupervisorListener } from "../supervisor/supervisor-parts.ts";
 import type { HandlerThreads } from "../worker/thread/handler-thread.ts";
 import type { WorkerListener } from "../worker/worker-parts.ts";
 
-/** What is reported beside the events of consumer, writer and committer. */
+/** What is reported in addition to the events of consumer, writer and committer. */
 export interface DeliveryListener {
 	readonly supervisor: SupervisorListener;
 	readonly worker: WorkerListener;
-	/** The table of offsets no longer holds what was stored for these partitions. They are dropped, and the group is joined anew. */
+	/** The table of offsets no longer holds what was stored for these partitions. They are dropped, and the member rejoins the group. */
 	offsetsDisplaced(partitions: readonly DisplacedOffset[]): void;
 	/**
 	 * The notes of these partitions are not those that were written last: another member has the partitions, or the database was restored to
-	 * an earlier time. They are dropped, and the group is joined anew: their next start shows which it was.
+	 * an earlier time. They are dropped, and the member rejoins the group: their next start shows which it was.
 	 */
 	notesDisplaced(partitions: readonly DisplacedOffset[]): void;
-	/** These topics were deleted, and perhaps created again. The group is joined anew. */
+	/** These topics were deleted, and perhaps created again. The member rejoins the group. */
 	logsRemade(partitions: readonly TopicPartition[], what: "made_again" | "deleted"): void;
 	/** Kafka's copy of the table's offsets could not be updated. */
 	mirrorFailed(message: string): void;

@@ -221,7 +221,7 @@ export class Delivery {
 		return [{ code: "database", where: null, message, sinceMs: failing.sinceMs }];
 	}
 
-	/** For a partition that stands still: fetches it anew, or decides about a position outside its log. */
+	/** For a partition that stands still: fetches it again, or decides about a position outside its log. */
 	fetchAgain(standing: TopicPartition & { readonly position: number }): void {
 		void this.#guard.fetchAgain(standing);
 	}
@@ -251,8 +251,8 @@ export class Delivery {
 	}
 
 	/**
-	 * The partitions' topic was deleted, and perhaps created again. First drops what this member has of them, because it must not be committed
-	 * for the new log. After joining anew they begin as their notes say. If no id distinguishes the logs, the notes are changed before that.
+	 * The partitions' topic was deleted, and perhaps created again. First drops what this member has of them: it must not be committed for
+	 * the new log. After rejoining they begin as their notes say. If no id distinguishes the logs, the notes are changed before that.
 	 */
 	#logsRemade(found: readonly AssignedLog[], what: "made_again" | "deleted"): void {
 		const remade = this.ledger.current(found);
@@ -276,13 +276,13 @@ export class Delivery {
 		}
 	}
 
-	/** What this member knows of these partitions is wrong: drops them without a commit, and lets the group assign them anew. */
+	/** What this member knows of these partitions is wrong: drops them without a commit, and lets the group assign them again. */
 	#giveUp(partitions: readonly TopicPartition[]): void {
 		this.supervisor.assignmentsLost(partitions);
 		this.#rejoin();
 	}
 
-	/** Joins the group anew, unless the daemon is stopping. */
+	/** Rejoins the group, unless the daemon is stopping. */
 	#rejoin(): void {
 		if (!this.#stopping.signal.aborted) this.consumer.rejoin();
 	}

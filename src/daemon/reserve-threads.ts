@@ -63,7 +63,7 @@ export class ReserveThreads {
 		this.#isAtWork = false;
 	}
 
-	/** Makes one thread; true if another may be made. Like every start of a handler: not while a message that may end the process is in hand. */
+	/** Makes one thread; true if another may be made. As every start of a handler: not while a message in hand may end the process. */
 	async #oneMore(): Promise<boolean> {
 		const { threads, turn, withinMs, stopping } = this.#parts;
 		const endTurn = await turn.together(stopping);

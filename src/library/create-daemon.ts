@@ -20,7 +20,7 @@ import { tell } from "./tell.ts";
 /** The same sections and keys as in pockaffe.yaml. Paths are relative to the working directory. */
 export type DaemonConfig = Readonly<Record<string, unknown>>;
 
-/** Options beside the configuration. */
+/** Options that are not part of the configuration. */
 export interface LibraryOptions {
 	/** Where the log goes. Default: stdout. `log.level: silent` turns it off. */
 	readonly output?: NodeJS.WritableStream;

@@ -91,7 +91,7 @@ export interface StatusSnapshot {
 	readonly memberState: string;
 	readonly rebalances: number;
 	readonly partitions: readonly PartitionSnapshot[];
-	/** Handler threads that can't be ended and run beside their replacements. */
+	/** Handler threads that can't be ended and still run while others replace them. */
 	readonly threadsStuck: number;
 	readonly writer: {
 		readonly queuedRows: number;

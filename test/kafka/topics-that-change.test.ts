@@ -221,7 +221,7 @@ describeOnKafka("a position outside the log", () => {
 			partition: null,
 			message: expect.stringMatching(`^topic ${topic} was deleted: create it again: pockaffe topic create ${topic} -p N`),
 		});
-		expect(run.daemon.output).not.toContain("made again");
+		expect(run.daemon.output).not.toContain("was deleted and created again");
 		await loadTopic(brokers, { name: topic, partitions: 1 }, records(topic, 5, { prefix: "n" }));
 		await waitFor("the new log's rows", async () => (await ids(run)).length === 15, HEARD_OF_MS);
 		await run.daemon.ready(HEARD_OF_MS);

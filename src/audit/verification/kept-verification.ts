@@ -16,7 +16,7 @@ import { readLines } from "../../core/text/lines.ts";
 import type { CoveredPartition, KeptCoverage } from "../log/log-coverage.ts";
 import type { Difference } from "./findings.ts";
 
-/** The saved state, beside the runs. */
+/** The saved state, without the runs. */
 export interface VerificationState {
 	readonly ranges: readonly CoveredPartition[];
 	/** Null if their table or topic was missing. */

@@ -1,4 +1,4 @@
-/** How much was compared, and what a script requires beside "no differences". Pure. */
+/** How much was compared, and what a script requires in addition to "no differences". Pure. */
 import type { VerificationCounts } from "./findings.ts";
 
 /** How many ids of the tables and the log were compared; nothing is known about the others. */

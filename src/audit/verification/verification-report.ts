@@ -26,7 +26,7 @@ export interface VerificationReport {
 	readonly counts: Readonly<VerificationCounts>;
 	/** How many ids were compared, of how many. */
 	readonly lookedAt: LookedAt;
-	/** Partitions in which a daemon noted a beginning, but nothing is committed: all their messages are behind. */
+	/** Partitions in which a daemon noted a beginning, but nothing is committed: none of their messages is covered. */
 	readonly begunOnly: number;
 	/** The first differences. */
 	readonly differences: readonly Difference[];

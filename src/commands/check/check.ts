@@ -82,13 +82,13 @@ function codecFinding(): Finding {
 }
 
 function addonFinding(): Finding {
-	if (nativeMissing === null) return ok("addon", "loaded: topics are known by Kafka's ids, messages come packed");
+	if (nativeMissing === null) return ok("addon", "loaded: topic ids are known, messages come packed");
 	return warning("addon", `${nativeMissing}: ${withoutAddon}`);
 }
 
 /**
  * Each command once: shell commands for Kafka, SQL for the database. Failures of other kinds become comments, because a missing right may
- * be behind them.
+ * be their cause.
  */
 function rightsText(findings: readonly Finding[]): string {
 	const refused = findings.filter(({ commands }) => commands !== undefined);

@@ -19,7 +19,7 @@ export async function notedGroups({ offsets }: Pick<Config, "offsets">, database
 	}
 }
 
-/** The error. `known`: names that may be meant. */
+/** The error that names the group. `known`: names that the user may have meant. */
 export function noGroup(group: string, known: readonly string[], otherwise = ""): ExitError {
 	const meant = nearest(
 		group,

@@ -1,6 +1,6 @@
 /**
- * What each signal does to our process, in one table; a test compares it with docs/operating.md. Node's own reaction to them would be an end
- * without a drain, or an open inspector port.
+ * What each signal does to our process, in one table; a test compares it with docs/operating.md. Node itself would end without a drain, or
+ * open an inspector port.
  */
 
 /** What a signal does. `drain`: drains and stops; `ignore`: only logs a line. */

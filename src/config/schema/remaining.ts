@@ -4,7 +4,7 @@
  */
 import type { z } from "zod";
 
-/** Each round removes what the last one's issues name; a value may hide another invalid one. */
+/** Maximum rounds. Each removes the values that the issues name; an invalid value may hide another one. */
 const ROUNDS = 5;
 
 /** The parsed rest and the removed paths; null if nothing valid is left. */

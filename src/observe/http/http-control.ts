@@ -29,7 +29,7 @@ export interface HttpControl {
 export function addControl(app: Hono, { control, skip, setOffsets, drain }: HttpControl, token: string): void {
 	const permitted = (context: Context) => {
 		// Only a browser sends Origin, the page that asks.
-		if (context.req.header("origin") !== undefined) return refusal(context, 403, "forbidden_origin", "not from a web page");
+		if (context.req.header("origin") !== undefined) return refusal(context, 403, "forbidden_origin", "requests of web pages are refused");
 		if (token === "" || bringsToken(context.req.header("authorization"), token)) return null;
 		context.header("WWW-Authenticate", "Bearer");
 		return refusal(context, 401, "unauthorized", "Authorization: Bearer <http.token> is needed");

@@ -18,7 +18,7 @@ const reasons: Readonly<Record<string, string>> = {
 	kafka: "Kafka's committed offset, which is lower than kafka.startFrom; the table of offsets has none",
 	noted: "its offset is no longer stored (expired, deleted, or the store was changed), and the group's note says that it came this far",
 	set: "it was set (offsets set)",
-	new_log: "the topic was deleted and made again, and this is the beginning of the new log",
+	new_log: "the topic was deleted and created again, and this is the beginning of the new log",
 };
 /** Starts that are worth a warning. */
 const remarkable: readonly string[] = ["noted", "new_log"];
@@ -83,7 +83,7 @@ export function observeConsumer({ metrics, logger, clock }: ObserverParts) {
 				...(unread.length > 0 ? [`${unread.map(partitionName).join(", ")} begun by nobody`] : []),
 			];
 			const fields = { gone: gone.map(partitionName), unread: unread.map(partitionName) };
-			logger.warn(fields, `topics changed while this static member was away (${said.join("; ")}): the group is joined anew`);
+			logger.warn(fields, `topics changed while this static member was away (${said.join("; ")}): it rejoins the group`);
 		},
 		rebalanced({ kind, partitions }: { kind: "assign" | "revoke" | "lost"; partitions: readonly TopicPartition[] }): void {
 			metrics.count("rebalances_total", { kind });
@@ -184,13 +184,13 @@ export function observeDelivery({ metrics, logger, clock }: ObserverParts) {
 				const { topic, partition, expected, found } = each;
 				const what = `its note in the database ${noteWords(expected, found)}`;
 				const why = "another member took it over, or the database was restored to an earlier time";
-				const next = "the group is joined anew, and the partition's start tells which";
+				const next = "the member rejoins the group, and the partition's start tells which";
 				logger.warn({ topic, partition, expected, found }, `${partitionName(each)}: ${what}: ${why}; ${next}`);
 			}
 		},
 		logsRemade(partitions: readonly TopicPartition[], what: "made_again" | "deleted"): void {
 			const names = partitions.map(partitionName);
-			const again = "was deleted and made again: the group is joined anew to begin with the new log";
+			const again = "was deleted and created again: the member rejoins the group to begin with the new log";
 			const gone = "was deleted, and messages not read yet are lost; a new topic of this name is found and read from its beginning";
 			logger.warn({ partitions: names }, `${names.join(", ")} ${what === "deleted" ? gone : again}`);
 		},
@@ -222,11 +222,11 @@ function noteWords(expected: number, found: number | null): string {
 function displacedWords({ kind, expected, found }: DisplacedOffset): string {
 	switch (kind) {
 		case "taken_over":
-			return "another member took the offsets over: this one stores them no more, and joins the group anew";
+			return "another member took the offsets over: this one stores them no more, and rejoins the group";
 		case "changed":
-			return `${changedWords(expected, found)}: it was restored to an earlier time (a backup, a fail-over to a server that lagged), or somebody set it. The group is joined anew, and the partition is read from ${found} on`;
+			return `${changedWords(expected, found)}: it was restored to an earlier time (a backup, a fail-over to a server that lagged), or somebody set it. This member rejoins the group, and the partition is read from ${found} on`;
 		case "gone":
-			return `its row in the table of offsets is gone, and this daemon had stored ${expected}: the table was restored to an earlier time, or somebody emptied it. The group is joined anew, and the partition is read again`;
+			return `its row in the table of offsets is gone, and this daemon had stored ${expected}: the table was restored to an earlier time, or somebody emptied it. This member rejoins the group, and the partition is read again`;
 		default:
 			return assertNever(kind);
 	}

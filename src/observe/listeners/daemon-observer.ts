@@ -82,8 +82,8 @@ export class DaemonObserver {
 type ListenersOf<Events, Listeners> = { readonly [Event in keyof Listeners]: Event extends keyof Events ? Events[Event] : never };
 
 /**
- * Adds listeners, by event name, to an emitter of `Events`: `listenTo<WriterEvents>(writer)(listeners)`. Two calls, because TypeScript infers
- * either all type arguments of a call or none: here `Events` is named, and the listeners' type is inferred.
+ * Adds listeners, by event name, to an emitter of `Events`: `listenTo<WriterEvents>(writer)(listeners)`. Two calls, because TypeScript
+ * infers either all type arguments of a call or none: here `Events` is named, and the listeners' type is inferred.
  */
 export function listenTo<Events extends object>(emitter: EventEmitter<Events>) {
 	return <Listeners extends ListenersOf<Events, Listeners>>(listeners: Listeners): void => {

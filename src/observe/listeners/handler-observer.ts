@@ -37,7 +37,7 @@ export class HandlerObserver {
 		const hashes = [...byHash.keys()].sort().join();
 		if (byHash.size > 1 && hashes !== this.#told) {
 			const which = [...byHash].map(([hash, names]) => `${hash} at ${names.join(", ")}`).join("; ");
-			const advice = "the others load it when their threads begin anew: restart the daemon, or each partition (pockaffe restart)";
+			const advice = "the others load it when their threads start again: restart the daemon, or each partition (pockaffe restart)";
 			const fields = { module: this.#module, versions: Object.fromEntries(byHash) };
 			this.#logger.warn(fields, `${this.#module} changed on disk, and partitions run different versions of it: ${which}; ${advice}`);
 			this.#told = hashes;

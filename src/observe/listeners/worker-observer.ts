@@ -155,13 +155,13 @@ export function observeWorkers({ metrics, logger, clock, module, makesRows, tota
 				`${partitionName({ topic, partition })} offset ${offset} is skipped, ${why === null ? "as handler.onPoison says" : `on request: ${why}`}`,
 			);
 		},
-		/** A shared thread ended, and partitions that had no part in it begin anew. */
+		/** A shared thread ended, and partitions that had no part in it start again. */
 		threadEndedForOthers({ partition, death, others }: SharedDeathFact): void {
 			const held = deaths.admit(partition ? partitionName(partition) : "");
 			if (held === null) return;
-			const why = partition ? `ended at ${partitionName(partition)} (${death.reason})` : "is replaced, its module is loaded anew";
+			const why = partition ? `ended at ${partitionName(partition)} (${death.reason})` : "is replaced, to load its module again";
 			const fields = { ...partition, reason: death.reason, others: others.map(partitionName), held };
-			logger.warn(fields, `a shared thread ${why}: ${others.length} other partitions begin anew, and nothing is charged to them`);
+			logger.warn(fields, `a shared thread ${why}: ${counted(others.length, "other partition")} of it must start again, without a charge`);
 		},
 		stopRequested({ topic, partition }: TopicPartition, { code, message }: ParkReason): void {
 			logger.error({ topic, partition, code, reason: message }, `${partitionName({ topic, partition })} stops the daemon: ${message}`);

@@ -24,7 +24,7 @@ export interface LogRecord {
 	readonly message: string;
 }
 
-/** Maximum kinds remembered. With more, error messages probably differ each time, and the memory begins anew. */
+/** Maximum kinds remembered. With more, error messages probably differ each time, and the memory is cleared. */
 const MOST_KINDS = 200;
 const LONGEST_MESSAGE = 2000;
 

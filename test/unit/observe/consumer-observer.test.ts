@@ -130,7 +130,7 @@ describe("offsets that are not what was stored last", () => {
 		logsRemade([orders2], "made_again");
 		logsRemade([orders2], "deleted");
 		expect(log.map(([, message]) => message.slice(0, 47))).toEqual([
-			"orders/2 was deleted and made again: the group ",
+			"orders/2 was deleted and created again: the mem",
 			"orders/2 was deleted, and messages not read yet",
 		]);
 	});

@@ -77,7 +77,7 @@ describe("observer of shared threads", () => {
 		observer.workers.threadEndedForOthers({ partition: orders2, death, others });
 		expect(log.map(({ fields: { held }, message }) => [held, message.slice(0, message.indexOf(":"))])).toEqual([
 			[0, "a shared thread ended at orders/2 (out_of_memory)"],
-			[0, "a shared thread is replaced, its module is loaded anew"],
+			[0, "a shared thread is replaced, to load its module again"],
 			[1, "a shared thread ended at orders/2 (out_of_memory)"],
 		]);
 		expect(log[0]).toMatchObject({ level: "warn", fields: { ...orders2, others: ["orders/3", "orders/4"] } });
@@ -135,7 +135,7 @@ describe("observer of the consumer", () => {
 			"new_log",
 			0,
 			500,
-			"orders/2 starts at offset 0: the topic was deleted and made again, and this is the beginning of the new log (the stored offset was 500)",
+			"orders/2 starts at offset 0: the topic was deleted and created again, and this is the beginning of the new log (the stored offset was 500)",
 		],
 	])("warns of a start that somebody should know of: %s", (from, offset, kept, words) => {
 		observer.consumer["start:resolved"]({ ...orders2, offset, from, kept, outOfRange: null, note });
