@@ -3,7 +3,7 @@
  * command's own code is loaded when it runs, so that `--help` costs no Kafka client (test/unit/commands/start-cost.test.ts).
  */
 import { Command, CommanderError } from "commander";
-import { ExitError, exitCodes, messageOf } from "../core/errors.ts";
+import { ExitError, exitCodes, messageOf, PocKaffeError } from "../core/errors.ts";
 import { knownSecrets } from "../core/text/secret-mask.ts";
 import { type CommandContext, print } from "./command-context.ts";
 import { declareCheck } from "./declared/check.ts";
@@ -76,8 +76,8 @@ function codeOf(error: unknown, { stderr }: CommandContext): number {
 		);
 		return exitCodes.usage;
 	}
-	const expected = typeof (error as { code?: unknown }).code === "string" && (error as Error).name === "PocKaffeError";
-	const words = expected || !(error instanceof Error) ? messageOf(error) : (error.stack ?? error.message);
+	const isExpected = error instanceof PocKaffeError || !(error instanceof Error);
+	const words = isExpected ? messageOf(error) : (error.stack ?? error.message);
 	print(stderr, `pockaffe: ${knownSecrets.mask(words)}`);
 	return exitCodes.found;
 }

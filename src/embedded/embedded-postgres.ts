@@ -12,6 +12,7 @@ import { dirname, join } from "node:path";
 import { exponentialBackOff } from "../core/back-off.ts";
 import type { Clock } from "../core/clock.ts";
 import { ExitError, exitCodes, messageOf, PocKaffeError } from "../core/errors.ts";
+import { isAlive } from "../core/is-alive.ts";
 import { type PostgresBinary, preparePostgres, type ServerUser } from "./postgres-binary.ts";
 import { dataPlace, keptFolder, keptSecret, serverUser } from "./postgres-folder.ts";
 import { isPostgresOf, type Postmaster, readPostmasterPid } from "./postmaster-pid.ts";
@@ -282,15 +283,11 @@ function freePort(wanted: number): Promise<number> {
 	});
 }
 
-function isAlive(pid: number): boolean {
-	return pid > 0 && signal(pid, 0);
-}
-
-function signal(pid: number, name: NodeJS.Signals | 0): boolean {
+function signal(pid: number, name: NodeJS.Signals): void {
 	try {
-		return process.kill(pid, name);
-	} catch (error) {
-		return (error as { code?: string }).code === "EPERM";
+		process.kill(pid, name);
+	} catch {
+		// It has ended, or is not ours.
 	}
 }
 

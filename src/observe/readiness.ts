@@ -33,18 +33,15 @@ export class Readiness {
 		this.#problems = problems;
 	}
 
-	/** Sets a reason until it is cleared. Set again, it keeps its `since` and takes the new message. True if it is a new reason. */
-	set(code: ReadinessCode, message: string, where: TopicPartition | null = null): boolean {
+	/** Sets a reason until it is cleared. Set again, it keeps its `since` and takes the new message. */
+	set(code: ReadinessCode, message: string, where: TopicPartition | null = null): void {
 		const key = keyOf(code, where);
-		const known = this.#reasons.get(key);
-		const since = known?.since ?? new Date(this.#now()).toISOString();
+		const since = this.#reasons.get(key)?.since ?? new Date(this.#now()).toISOString();
 		this.#reasons.set(key, { code, topic: where?.topic ?? null, partition: where?.partition ?? null, message, since });
-		return known === undefined;
 	}
 
-	/** True if the reason was set. */
-	clear(code: ReadinessCode, where: TopicPartition | null = null): boolean {
-		return this.#reasons.delete(keyOf(code, where));
+	clear(code: ReadinessCode, where: TopicPartition | null = null): void {
+		this.#reasons.delete(keyOf(code, where));
 	}
 
 	/** Clears every reason of a partition: it was released, and another member is responsible for it. */
@@ -52,10 +49,6 @@ export class Readiness {
 		for (const [key, reason] of this.#reasons) {
 			if (reason.topic === topic && reason.partition === partition) this.#reasons.delete(key);
 		}
-	}
-
-	get ready(): boolean {
-		return this.report().ready;
 	}
 
 	report(): ReadinessReport {

@@ -243,7 +243,8 @@ class Replay {
 	#blockedFor(ms: number): void {
 		const now = this.#parts.clock.now();
 		const problem = this.#records.problems.find(({ sinceMs }) => now - sinceMs >= ms);
-		if (problem) this.#fail(new ExitError(exitCodes.found, "produce", `${problem.message}. Letters without a printed result stay as they are`));
+		if (problem)
+			this.#fail(new ExitError(exitCodes.found, "produce", `${problem.message}. Letters without a printed result stay as they are`));
 	}
 
 	/** Looks again and again: no event says that brokers have gone away. */

@@ -14,12 +14,11 @@ import type { LogId } from "../../core/offsets/log-identity.ts";
 import type { Random } from "../../core/random.ts";
 import { splitTexts } from "../../core/rows/joined-texts.ts";
 import { Turn } from "../../core/waiting/turn.ts";
-import { workerSettings } from "../../daemon/daemon-parts.ts";
-import { RestartIntensity } from "../../supervisor/restart-intensity.ts";
 import type { HandNotes } from "../../worker/failures/careful-hand.ts";
 import { PartitionWorker } from "../../worker/partition-worker.ts";
 import type { RecordSink, RowSink, RowSubmission } from "../../worker/ports.ts";
 import type { ThreadLease } from "../../worker/thread/handler-thread.ts";
+import { auditSettings, listenerOf, unlimitedRestarts } from "../audit-worker.ts";
 
 /** What replaying a log needs. */
 export interface ReplayedLogParts {
@@ -50,8 +49,6 @@ export interface WrittenRow {
 	readonly id: string;
 }
 
-/** No limit in practice: each letter gets its one attempt, even if the thread dies with every letter. */
-const MAX_RESTARTS = 1_000_000;
 /** The queue may hold at least this: one letter may be larger than the daemon's queue. */
 const LEAST_QUEUE_BYTES = 512 * 2 ** 20;
 
@@ -108,25 +105,19 @@ export class ReplayedLog {
 
 	#makeWorker(logId: LogId): PartitionWorker {
 		const { config, threads, inHand, clock, random } = this.#parts;
-		const noticed = () => {};
 		return new PartitionWorker({
 			partition: this.#partition,
 			logId,
 			settings: {
 				// A message too far in the future is refused again.
-				...workerSettings(config, tableLayouts(config)),
+				...auditSettings(config, tableLayouts(config)),
 				maxAttempts: 1,
-				retryBackoffMs: 0,
-				minBackoffMs: 0,
-				onPoison: "dead-letter",
-				// Every message here is a dead letter already.
-				breaker: { share: 1, minMessages: 1, withinMs: 1, consecutive: 0 },
 			},
 			threads,
 			rows: { write: (submission) => this.#write(submission), flush: () => this.#parts.rows.flush() },
 			records: this.#parts.records,
 			deadLetters: { store: async (letter: DeadLetter) => void this.#failures.set(letter.offset, letter) },
-			intensity: new RestartIntensity({ maxRestarts: MAX_RESTARTS, withinMs: 1 }),
+			intensity: unlimitedRestarts(),
 			hand: inHand ? oneByOne((held) => inHand(this.#partition, held)) : null,
 			turn: new Turn(),
 			clock,
@@ -134,18 +125,7 @@ export class ReplayedLog {
 			finished: (offset) => this.#finished(offset),
 			isFull: () => this.#isFull(),
 			listener: {
-				started: noticed,
-				handled: noticed,
-				restarted: noticed,
-				terminateFailed: noticed,
-				heldTooMuch: noticed,
-				carefulBegan: noticed,
-				carefulEnded: noticed,
-				parked: noticed,
-				resumed: noticed,
-				deadLettered: noticed,
-				skipped: noticed,
-				stopRequested: noticed,
+				...listenerOf(() => {}),
 				crashed: ({ kind, error }) => {
 					if (kind === "load" || kind === "init") this.#parts.failed(new ExitError(exitCodes.found, "handler", error.message));
 				},

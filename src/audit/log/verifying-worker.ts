@@ -14,14 +14,13 @@ import { packMessages } from "../../core/messages/message-codec.ts";
 import type { Random } from "../../core/random.ts";
 import type { TableLayout } from "../../core/rows/rows.ts";
 import { Turn } from "../../core/waiting/turn.ts";
-import { workerSettings } from "../../daemon/daemon-parts.ts";
-import { RestartIntensity } from "../../supervisor/restart-intensity.ts";
 import type { FailureKind } from "../../worker/failures/crash-report.ts";
 import { PartitionWorker } from "../../worker/partition-worker.ts";
 import type { RowSubmission } from "../../worker/ports.ts";
 import { noRecords } from "../../worker/ports.ts";
 import { countHandled, type ThreadLease } from "../../worker/thread/handler-thread.ts";
 import type { RestartReason } from "../../worker/worker-parts.ts";
+import { auditSettings, listenerOf, unlimitedRestarts } from "../audit-worker.ts";
 
 /** What a verifying worker needs. */
 export interface VerifyingWorkerParts {
@@ -47,8 +46,6 @@ export interface VerifyingWorkerParts {
 
 /** Attempts of a message; also used for the default of `maxDeaths`. */
 const ATTEMPTS = 2;
-/** No limit in practice: the daemon's would park the partition, and nobody would resume it. `maxDeaths` limits the deaths in a row. */
-const MAX_RESTARTS = 1_000_000_000;
 /** Every run is short and reported before it begins; no message has to run alone. */
 const everyRun: Suspicion = { held: null, deaths: [], until: Number.POSITIVE_INFINITY };
 /** Restarts because the thread died or did not answer. */
@@ -75,16 +72,12 @@ export class VerifyingWorker {
 			partition,
 			logId: null,
 			settings: {
-				...workerSettings(config, layouts),
+				...auditSettings(config, layouts),
 				get maxAttempts() {
 					return attempts();
 				},
-				retryBackoffMs: 0,
-				minBackoffMs: 0,
-				onPoison: "dead-letter",
 				// A message that was too far in the future is a dead letter by now, or is no longer in the future.
 				futureLimits: new Map(),
-				breaker: { share: 1, minMessages: 1, withinMs: 1, consecutive: 0 },
 			},
 			threads,
 			rows: {
@@ -96,7 +89,7 @@ export class VerifyingWorker {
 			},
 			records: noRecords,
 			deadLetters: { store: async (letter) => failed(letter, this.#keepsOpen) },
-			intensity: new RestartIntensity({ maxRestarts: MAX_RESTARTS, withinMs: 1 }),
+			intensity: unlimitedRestarts(),
 			hand: inHand ? { suspicion: everyRun, committed: () => -1, note: async ({ held }) => inHand(partition, held) } : null,
 			turn: new Turn(),
 			clock,
@@ -104,7 +97,7 @@ export class VerifyingWorker {
 			finished: moved,
 			isFull: () => false,
 			listener: {
-				started: moved,
+				...listenerOf(moved),
 				handled: (_, outcome) => {
 					if (countHandled(outcome) > 0) this.#deathsInARow = 0;
 					if (outcome.finished) this.#isStateful = true;
@@ -115,15 +108,6 @@ export class VerifyingWorker {
 				restarted: (_, reason) => {
 					if (deaths.has(reason)) this.#deathsInARow++;
 				},
-				terminateFailed: moved,
-				heldTooMuch: moved,
-				carefulBegan: moved,
-				carefulEnded: moved,
-				parked: moved,
-				resumed: moved,
-				deadLettered: moved,
-				skipped: moved,
-				stopRequested: moved,
 				crashed: ({ kind, error }) => {
 					this.#crashed(kind, error.message);
 					moved();

@@ -11,6 +11,7 @@ import type { HeldOffsets } from "../../core/messages/hand-note.ts";
 import { partitionName, type ReceivedMessage, type TopicPartition } from "../../core/messages/message.ts";
 import type { Random } from "../../core/random.ts";
 import type { TableLayout } from "../../core/rows/rows.ts";
+import { grouped } from "../../core/text/counted.ts";
 import type { LogRange, LogReader } from "../../kafka/log-reader.ts";
 import type { ChosenIds } from "../../sink/comparison/chosen-ids.ts";
 import { ExpectedRows } from "../../sink/comparison/expected-rows.ts";
@@ -282,7 +283,7 @@ export class LogAnew {
 				? (["rejects", MAX_REJECTED, this.#rejected.length] as const)
 				: (["fails at", MAX_FAILED, this.#failed.size] as const);
 		if (count <= most && this.#rejectedBytes <= MAX_REJECTED_BYTES) return;
-		const limit = `${most.toLocaleString("en-US")} messages${reason === "rejected" ? " (or 256 MiB of them)" : ""}`;
+		const limit = `${grouped(most)} messages${reason === "rejected" ? " (or 256 MiB of them)" : ""}`;
 		const words = `the handler ${what} more than ${limit}, the last one ${placeName(letter)}: ${error}. Nothing was changed`;
 		this.#excess ??= new ExitError(exitCodes.found, "handler", words);
 	}

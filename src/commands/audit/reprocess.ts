@@ -2,25 +2,25 @@
 import type { Command } from "commander";
 import { type ReprocessingParts, type ReprocessingReport, reprocess as reprocessLog } from "../../audit/rows-anew/reprocessing.ts";
 import type { Config } from "../../config/config.ts";
-import { ExitError, exitCodes, messageOf, PocKaffeError } from "../../core/errors.ts";
+import { ExitError, exitCodes } from "../../core/errors.ts";
 import { partitionName } from "../../core/messages/message.ts";
 import { systemRandom } from "../../core/random.ts";
+import { grouped } from "../../core/text/counted.ts";
 import type { LogRange } from "../../kafka/log-reader.ts";
 import type { SetTo } from "../../kafka/offsets/offset-plan.ts";
 import { ClusterInspector } from "../../kafka/topics.ts";
 import { refused } from "../../kafka/watches/rights.ts";
-import { connectDatabase } from "../../sink/database/database.ts";
-import { problemOf } from "../../sink/database/sql-faults.ts";
 import { type CommandContext, print } from "../command-context.ts";
 import { daemonConfig } from "../configured.ts";
-import { grouped } from "../dead-letters/letter-selection.ts";
 import { unreplayedLetters } from "../dead-letters/letter-store.ts";
 import { StoredLetters } from "../dead-letters/stored-letters.ts";
+import { failureWords } from "../failure-words.ts";
 import { chosenPartitions } from "../offsets/chosen-partitions.ts";
 import { CrashWitness } from "../process/crash-witness.ts";
 import { isConfirmed } from "../terminal/confirmation.ts";
 import { linesIn } from "../terminal/lines-file.ts";
 import { ProgressLine } from "../terminal/progress-line.ts";
+import { auditDatabase } from "./audit-database.ts";
 
 /** The stretch to handle again, and how to print the result. */
 export interface ReprocessOptions {
@@ -34,10 +34,6 @@ export interface ReprocessOptions {
 	readonly json?: boolean;
 }
 
-/** Sorting the whole table may take this long before the first row arrives. */
-const DEADLINE_MS = 30 * 60_000;
-/** One reads, one writes. */
-const CONNECTIONS = 2;
 /** Maximum failures and refused rows printed; --json prints all. */
 const MAX_LINES = 20;
 
@@ -55,7 +51,7 @@ export async function reprocess(options: ReprocessOptions, command: Command, con
 async function reprocessWith(config: Config, options: ReprocessOptions, context: CommandContext): Promise<ReprocessingReport | null> {
 	const { clock, interrupted, stderr } = context;
 	const keys = options.keys === undefined ? undefined : await linesIn(options.keys, { option: "--keys", what: "key" }, context);
-	const database = connectDatabase({ ...config.database, connections: CONNECTIONS, clock, deadlineMs: DEADLINE_MS, statementTimeoutMs: 0 });
+	const database = auditDatabase(config, clock);
 	await using letters = new StoredLetters(config, database, context);
 	let line: ProgressLine | null = new ProgressLine(stderr, clock);
 	const endLine = () => {
@@ -90,9 +86,7 @@ async function reprocessWith(config: Config, options: ReprocessOptions, context:
 		return done ?? (options.dryRun || (seen && isNothing(seen)) ? seen : null);
 	} catch (error) {
 		if (error instanceof ExitError) throw error;
-		const isServers = !(error instanceof PocKaffeError) && (error as { code?: string }).code !== undefined;
-		const message = isServers ? problemOf(error).message : messageOf(error);
-		throw new ExitError(exitCodes.found, "reprocess", `can't reprocess: ${message}`, { cause: error });
+		throw new ExitError(exitCodes.found, "reprocess", `can't reprocess: ${failureWords(error)}`, { cause: error });
 	} finally {
 		endLine();
 		await database.close();
@@ -123,7 +117,8 @@ function isNothing({ changed, added, removed, rejected }: ReprocessingReport): b
 }
 
 function planWords({ changed, added, removed, rejected }: ReprocessingReport): string {
-	const letters = rejected === 0 ? "" : `, and ${counted(rejected, "message")} would become ${rejected === 1 ? "a dead letter" : "dead letters"}`;
+	const letters =
+		rejected === 0 ? "" : `, and ${counted(rejected, "message")} would become ${rejected === 1 ? "a dead letter" : "dead letters"}`;
 	return `${counted(changed, "row")} would change, ${grouped(added)} be added, ${grouped(removed)} be removed${letters}`;
 }
 

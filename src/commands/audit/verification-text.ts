@@ -3,7 +3,7 @@ import type { CoveredPartition } from "../../audit/log/log-coverage.ts";
 import type { Difference } from "../../audit/verification/findings.ts";
 import type { VerificationReport } from "../../audit/verification/verification-report.ts";
 import { partitionName } from "../../core/messages/message.ts";
-import { counted } from "../../core/text/counted.ts";
+import { counted, grouped } from "../../core/text/counted.ts";
 import type { RowOrigin } from "../../sink/comparison/table-comparison.ts";
 
 /** What was looked at, what was not, what differs, and the verdict as the last line. */
@@ -59,10 +59,6 @@ function named(count: number, one: string, more: string): string {
 	return `${grouped(count)} ${count === 1 ? one : more}`;
 }
 
-function grouped(count: number): string {
-	return count.toLocaleString("en-US");
-}
-
 const HARMLESS =
 	". After a change of the handler: pockaffe reprocess. A handler whose rows depend on more than the message (time, state, other systems) differs without anything being lost.";
 
@@ -72,7 +68,8 @@ function mayBeHarmless({ missing, older, newer, different, extra, failed, beyond
 }
 
 function rangeText({ hasBegun, from, to, low, start, startIs, committed, isNoted, skipped, disbelieved }: CoveredPartition): string {
-	if (startIs === "new_log") return "the topic was created again, and the committed offset belongs to the earlier log: nothing of this one is committed";
+	if (startIs === "new_log")
+		return "the topic was created again, and the committed offset belongs to the earlier log: nothing of this one is committed";
 	if (committed === null) return hasBegun ? "nothing is committed, though a daemon began here: not looked at" : "nothing is committed";
 	const gone = low > start ? `; offsets ${start} to ${low - 1} are no longer in the log` : "";
 	const beginning = {
@@ -83,10 +80,7 @@ function rangeText({ hasBegun, from, to, low, start, startIs, committed, isNoted
 	const noted = isNoted ? "; Kafka has no offset of the group: its note says how far it came" : "";
 	const stretches = skipped.map((stretch) => `; ${stretchText(stretch)} were passed over (${stretch.reason})`).join("");
 	const impossible = disbelieved
-		.map(
-			(stretch) =>
-				`; ${stretchText(stretch)} are noted as passed over (${stretch.reason}), but the log has them: they are looked at`,
-		)
+		.map((stretch) => `; ${stretchText(stretch)} are noted as passed over (${stretch.reason}), but the log has them: they are looked at`)
 		.join("");
 	return `offsets ${from} to ${to}${gone}${beginning[startIs]}${noted}${stretches}${impossible}`;
 }

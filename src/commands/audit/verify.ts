@@ -6,17 +6,17 @@ import type { Requirement } from "../../audit/verification/requirements.ts";
 import { verify as verifyTables } from "../../audit/verification/verification.ts";
 import type { VerificationReport } from "../../audit/verification/verification-report.ts";
 import type { Config } from "../../config/config.ts";
-import { ExitError, exitCodes, messageOf, PocKaffeError } from "../../core/errors.ts";
+import { ExitError, exitCodes } from "../../core/errors.ts";
 import { systemRandom } from "../../core/random.ts";
 import { refused } from "../../kafka/watches/rights.ts";
-import { connectDatabase } from "../../sink/database/database.ts";
-import { problemOf } from "../../sink/database/sql-faults.ts";
 import { type CommandContext, print } from "../command-context.ts";
 import { daemonConfig } from "../configured.ts";
 import { unreplayedLetters } from "../dead-letters/letter-store.ts";
+import { failureWords } from "../failure-words.ts";
 import { CrashWitness } from "../process/crash-witness.ts";
 import { linesIn } from "../terminal/lines-file.ts";
 import { ProgressLine } from "../terminal/progress-line.ts";
+import { auditDatabase } from "./audit-database.ts";
 import { reportLines } from "./verification-text.ts";
 
 /** The part to compare, and the requirements. */
@@ -42,10 +42,6 @@ const HEAP_GROWING_PERCENT = 15;
 /** Default of --within if a share is required. */
 const USUAL_WITHIN_S = 60;
 
-/** Sorting the whole table may take this long before the first row arrives. */
-const DEADLINE_MS = 30 * 60_000;
-const CONNECTIONS = 2;
-
 /** Prints the report; exit 1 if something differs. */
 export async function verify(options: VerifyOptions, command: Command, context: CommandContext): Promise<void> {
 	setFlagsFromString(`--heap-growing-percent=${HEAP_GROWING_PERCENT}`);
@@ -63,13 +59,7 @@ async function verifyWith(config: Config, options: VerifyOptions, context: Comma
 	const { clock, interrupted, stderr, version } = context;
 	// With several topics it is not known which one was refused.
 	const soleTopic = config.kafka.topics.length === 1 ? config.kafka.topics[0] : undefined;
-	const database = connectDatabase({
-		...config.database,
-		connections: CONNECTIONS,
-		clock,
-		deadlineMs: DEADLINE_MS,
-		statementTimeoutMs: 0,
-	});
+	const database = auditDatabase(config, clock);
 	using line = new ProgressLine(stderr, clock);
 	using witness = new CrashWitness("Nothing was verified, and nothing was changed.");
 	interrupted.addEventListener("abort", () => witness[Symbol.dispose](), { once: true });
@@ -91,10 +81,7 @@ async function verifyWith(config: Config, options: VerifyOptions, context: Comma
 		}).catch(refused(config.kafka, { group: "Describe", topic: soleTopic ? ["Read", soleTopic] : null }));
 	} catch (error) {
 		if (error instanceof ExitError) throw error;
-		// An error without a code is our own, not a server's.
-		const isServers = !(error instanceof PocKaffeError) && (error as { code?: string }).code !== undefined;
-		const message = isServers ? problemOf(error).message : messageOf(error);
-		throw new ExitError(exitCodes.found, "verify", `can't verify: ${message}`, { cause: error });
+		throw new ExitError(exitCodes.found, "verify", `can't verify: ${failureWords(error)}`, { cause: error });
 	} finally {
 		await database.close();
 	}

@@ -2,11 +2,12 @@
 import type { Command } from "commander";
 import type { LetterStore } from "../../core/dead-letters/dead-letter.ts";
 import type { TopicPartitionOffset } from "../../core/messages/message.ts";
+import { grouped } from "../../core/text/counted.ts";
 import { type CommandContext, print } from "../command-context.ts";
 import { isConfirmed } from "../terminal/confirmation.ts";
 import { list, show } from "./letter-list.ts";
 import { replay } from "./letter-replay.ts";
-import { countSelected, countWords, filterOf, grouped, type SelectOptions, selectionOf, sumOf } from "./letter-selection.ts";
+import { countSelected, countWords, filterOf, type SelectOptions, selectionOf, sumOf } from "./letter-selection.ts";
 import { withStore } from "./letter-store.ts";
 
 /** Options of all four subcommands. */

@@ -2,11 +2,12 @@
 import type { LetterFilter, LetterStore, StoredLetter } from "../../core/dead-letters/dead-letter.ts";
 import { ExitError, exitCodes } from "../../core/errors.ts";
 import { partitionName } from "../../core/messages/message.ts";
+import { grouped } from "../../core/text/counted.ts";
 import { type CommandContext, print } from "../command-context.ts";
 import { printPaced } from "../terminal/paced-output.ts";
 import { shownBytes } from "../terminal/shown-bytes.ts";
 import { textTable } from "../terminal/text-table.ts";
-import { grouped, noneWords, sumOf } from "./letter-selection.ts";
+import { noneWords, sumOf } from "./letter-selection.ts";
 
 const LONGEST_ERROR = 100;
 /** Rows of one table. Its widths come from its rows, so it is held in memory; more rows make further tables below. */

@@ -1,9 +1,9 @@
 /** The progress of a replay: a bar on a terminal unless the letters' lines go there, otherwise a line now and then. */
 import type { Writable } from "node:stream";
 import type { Clock } from "../../core/clock.ts";
+import { grouped } from "../../core/text/counted.ts";
 import { print } from "../command-context.ts";
 import { ProgressLine } from "../terminal/progress-line.ts";
-import { grouped } from "./letter-selection.ts";
 
 /** Time between two lines; a short replay prints none. */
 const EVERY_MS = 10_000;

@@ -7,6 +7,7 @@ import { omittedText } from "../../core/dead-letters/omitted-parts.ts";
 import { exitCodes, messageOf } from "../../core/errors.ts";
 import { partitionName, type TopicPartitionOffset } from "../../core/messages/message.ts";
 import { systemRandom } from "../../core/random.ts";
+import { grouped } from "../../core/text/counted.ts";
 import { knownSecrets, maskedFailure } from "../../core/text/secret-mask.ts";
 import { ClusterInspector } from "../../kafka/topics.ts";
 import { type CommandContext, print } from "../command-context.ts";
@@ -14,7 +15,7 @@ import { CrashWitness } from "../process/crash-witness.ts";
 import { printPaced } from "../terminal/paced-output.ts";
 import { oneLine } from "./letter-list.ts";
 import { LetterProgress } from "./letter-progress.ts";
-import { countSelected, countWords, grouped, sumOf } from "./letter-selection.ts";
+import { countSelected, countWords, sumOf } from "./letter-selection.ts";
 import { type LetterTools, missing } from "./letter-store.ts";
 
 const PROCESS_DIED: DeadLetterReason = "process_died";
@@ -94,7 +95,7 @@ function wordsOf({ failure, isLeft, newer }: ReplayedLetter): {
 	return { error: null, words: `replayed: ${table} ${JSON.stringify(id)} keeps the newer row${whose}`, newer_row: true, row_of: of };
 }
 
-/** Returns a function that names a letter's log if its topic was created again; of a topic's logs, the first that it meets stays unnamed. */
+/** Returns a function that names a letter's log if its topic was created again; the first log that it meets of a topic stays unnamed. */
 function namesOtherLogs(): (letter: Pick<StoredLetter, "topic" | "topicId">) => string {
 	const first = new Map<string, string | null>();
 	return ({ topic, topicId }) => {
@@ -115,7 +116,8 @@ async function obstacles(
 	const { topic, partition, offset, reason: asked } = filter;
 	const isNamed = asked === PROCESS_DIED || (topic !== undefined && partition !== undefined && offset !== undefined);
 	return ({ topic, topicId, omitted, reason }) => {
-		if (reason === PROCESS_DIED && !isNamed) return "it ended the daemon's process: to try it nevertheless, name it by --topic, --partition and --offset";
+		if (reason === PROCESS_DIED && !isNamed)
+			return "it ended the daemon's process: to try it nevertheless, name it by --topic, --partition and --offset";
 		// A handler would take a message without a value as a delete.
 		if (Object.keys(omitted).length > 0) return `it was too large for deadLetters, and is stored without its ${omittedText(omitted)}`;
 		if (!byOffset || topicId === null || ids.get(topic) === topicId) return null;

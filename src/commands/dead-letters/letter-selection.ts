@@ -2,6 +2,7 @@
 import type { LetterCount, LetterFilter, LetterStore } from "../../core/dead-letters/dead-letter.ts";
 import { type LetterState, type LetterVerb, letterStates, letterVerbs } from "../../core/dead-letters/letter-state.ts";
 import { ExitError, exitCodes } from "../../core/errors.ts";
+import { grouped } from "../../core/text/counted.ts";
 
 /** The options that select. */
 export interface SelectOptions {
@@ -69,9 +70,4 @@ export function countWords(counts: readonly LetterCount[]): string {
 	const ofTopic = (name: string) =>
 		counts.filter(({ topic }) => topic === name).map(({ letters, state }) => `${grouped(letters)} ${state}`);
 	return topics.map((topic) => `${topic}: ${ofTopic(topic).join(", ")}`).join("; ");
-}
-
-/** `100,002` */
-export function grouped(count: number): string {
-	return count.toLocaleString("en-US");
 }

@@ -3,14 +3,14 @@ import type { Command } from "commander";
 import type { Config } from "../../config/config.ts";
 import { withEmbeddedProfile } from "../../config/embedded-profile.ts";
 import type { LetterPosition, LetterStore } from "../../core/dead-letters/dead-letter.ts";
-import { ExitError, exitCodes, PocKaffeError } from "../../core/errors.ts";
+import { ExitError, exitCodes } from "../../core/errors.ts";
 import { readEmbeddedFile } from "../../embedded/embedded-file.ts";
 import { DeadLetterTopicStore } from "../../kafka/dead-letters/dead-letter-topic-store.ts";
 import { connectDatabase, type Database } from "../../sink/database/database.ts";
-import { problemOf } from "../../sink/database/sql-faults.ts";
 import { DeadLetterTableStore } from "../../sink/dead-letters/dead-letter-table-store.ts";
 import type { CommandContext } from "../command-context.ts";
 import { configHere } from "../configured.ts";
+import { failureWords } from "../failure-words.ts";
 
 /** What the subcommands use; the database is connected only if it is asked for. */
 export interface LetterTools {
@@ -34,8 +34,7 @@ export async function withStore(command: Command, context: CommandContext, use: 
 	} catch (error) {
 		if (error instanceof ExitError) throw error;
 		if (context.interrupted.aborted) throw new ExitError(exitCodes.found, "interrupted", "interrupted", { cause: error });
-		const message = error instanceof PocKaffeError ? error.message : problemOf(error).message;
-		throw new ExitError(exitCodes.found, "dead_letters", `the dead letters can't be reached: ${message}`, { cause: error });
+		throw new ExitError(exitCodes.found, "dead_letters", `the dead letters can't be reached: ${failureWords(error)}`, { cause: error });
 	} finally {
 		await (opened as Database | null)?.close();
 	}

@@ -1,7 +1,7 @@
 /** Stores dead letters that a command makes, in the daemon's own target. The first letter prepares the target. */
 import type { Config } from "../../config/config.ts";
 import type { DeadLetter, DeadLetterTarget } from "../../core/dead-letters/dead-letter.ts";
-import { ExitError, exitCodes, messageOf } from "../../core/errors.ts";
+import { ExitError, exitCodes } from "../../core/errors.ts";
 import { systemRandom } from "../../core/random.ts";
 import { buildDeadLetters } from "../../daemon/daemon-parts.ts";
 import type { Database } from "../../sink/database/database.ts";
@@ -15,8 +15,8 @@ export class StoredLetters implements AsyncDisposable {
 	readonly #target: DeadLetterTarget;
 	readonly #context: CommandContext;
 	#prepared: Promise<void> | null = null;
-	/** The target's last error. */
-	#why = "there is no answer";
+	/** What the target said last. */
+	#why = "the dead letter can't be stored: there is no answer";
 
 	constructor(config: Config, database: Database, context: CommandContext) {
 		const { clock, version } = context;
@@ -38,8 +38,7 @@ export class StoredLetters implements AsyncDisposable {
 			await this.#target.store(letter, AbortSignal.any([interrupted, late.signal]));
 		} catch (cause) {
 			if (!late.signal.aborted) throw cause;
-			const why = /^dead letters can't be stored/.test(this.#why) ? this.#why : `the dead letter can't be stored: ${messageOf(this.#why)}`;
-			throw new ExitError(exitCodes.found, "letter", why, { cause });
+			throw new ExitError(exitCodes.found, "letter", this.#why, { cause });
 		} finally {
 			timer.cancel();
 		}

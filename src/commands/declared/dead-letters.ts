@@ -1,12 +1,11 @@
 /** `dead-letters list | show | replay | discard`: their names and options. */
 import { type Command, Option } from "commander";
+import { deadLetterReasons } from "../../core/dead-letters/dead-letter.ts";
 import { type LetterState, letterStates, letterVerbs } from "../../core/dead-letters/letter-state.ts";
 import { ExitError, exitCodes } from "../../core/errors.ts";
 import type { CommandContext } from "../command-context.ts";
 import type { LetterOptions } from "../dead-letters/dead-letters.ts";
 import { offsetNumber, partitionNumber, wholeNumber } from "../terminal/option-values.ts";
-
-const reasons = ["rejected", "poison", "timeout", "process_died", "row_fault", "future_timestamp", "skipped"];
 
 const commands = () => import("../dead-letters/dead-letters.ts");
 
@@ -72,6 +71,6 @@ function withFilters(command: Command, states: readonly LetterState[]): Command 
 			"--topic-id <id>",
 			"only letters of the topic with this Kafka topic id (a topic that is created again has another id); -: letters without an id",
 		)
-		.addOption(new Option("--reason <reason>", "only letters with this reason").choices(reasons))
+		.addOption(new Option("--reason <reason>", "only letters with this reason").choices(deadLetterReasons))
 		.addOption(new Option("--state <state>", "only letters in this state").choices([...states]));
 }

@@ -3,7 +3,7 @@
  * also while daemons run, which notice within some seconds and go on there.
  */
 import type { Config } from "../../config/config.ts";
-import { ExitError, exitCodes, messageOf } from "../../core/errors.ts";
+import { ExitError, exitCodes } from "../../core/errors.ts";
 import { partitionName, type TopicPartition } from "../../core/messages/message.ts";
 import { compareIds } from "../../core/offsets/log-identity.ts";
 import type { StoredNote } from "../../core/offsets/position-note.ts";
@@ -12,12 +12,12 @@ import { type OffsetPlan, planOffset, type SetTo } from "../../kafka/offsets/off
 import { ClusterInspector } from "../../kafka/topics.ts";
 import { refused } from "../../kafka/watches/rights.ts";
 import { connectDatabase, type Database } from "../../sink/database/database.ts";
-import { problemOf } from "../../sink/database/sql-faults.ts";
 import { NoteFence } from "../../sink/offsets/note-fence.ts";
 import { OffsetTable } from "../../sink/offsets/offset-table.ts";
 import { StartRecorder } from "../../sink/offsets/start-recorder.ts";
 import { StartTable } from "../../sink/offsets/start-table.ts";
 import { type CommandContext, print } from "../command-context.ts";
+import { failureWords } from "../failure-words.ts";
 import { chosenPartitions } from "./chosen-partitions.ts";
 import { notedGroups } from "./unknown-group.ts";
 
@@ -51,10 +51,7 @@ export async function withSetting<T>(
 		return await work(setting, inspector).catch(refused(kafka, { group: "Read" }));
 	} catch (error) {
 		if (error instanceof ExitError) throw error;
-		const isDatabases = !(error instanceof KafkaError) && !(error as { name?: string }).name?.startsWith("PocKaffe");
-		throw new ExitError(exitCodes.found, "offsets_set", `can't set offsets: ${isDatabases ? problemOf(error).message : messageOf(error)}`, {
-			cause: error,
-		});
+		throw new ExitError(exitCodes.found, "offsets_set", `can't set offsets: ${failureWords(error)}`, { cause: error });
 	} finally {
 		await database.close();
 	}

@@ -14,6 +14,7 @@ import { type CommandContext, print } from "../command-context.ts";
 import { daemonConfig } from "../configured.ts";
 import { daemonOf } from "../daemon-client.ts";
 import { StoredLetters } from "../dead-letters/stored-letters.ts";
+import { failureWords } from "../failure-words.ts";
 import { noPartition } from "./chosen-partitions.ts";
 import { setOffsets } from "./offset-setting.ts";
 
@@ -95,7 +96,7 @@ async function skippedInGroup(
 		return "skipped";
 	} catch (error) {
 		if (error instanceof ExitError) throw error;
-		throw new ExitError(exitCodes.found, "skip", `can't skip: ${messageOf(error)}`, { cause: error });
+		throw new ExitError(exitCodes.found, "skip", `can't skip: ${failureWords(error)}`, { cause: error });
 	} finally {
 		await letters[Symbol.asyncDispose]();
 		await database.close();

@@ -2,6 +2,7 @@
 import type { Writable } from "node:stream";
 import { SingleBar } from "cli-progress";
 import type { Clock } from "../../core/clock.ts";
+import { grouped } from "../../core/text/counted.ts";
 
 /** Time between two lines without a terminal. */
 const LINE_EVERY_MS = 10_000;
@@ -35,7 +36,7 @@ export class ProgressLine implements Disposable {
 		if (now - this.#toldAt < LINE_EVERY_MS) return;
 		this.#toldAt = now;
 		const share = total > 0 ? ` (${Math.floor((100 * done) / total)}%)` : "";
-		this.#stream.write(`${phase}: ${done.toLocaleString("en-US")} of ${total.toLocaleString("en-US")}${share}\n`);
+		this.#stream.write(`${phase}: ${grouped(done)} of ${grouped(total)}${share}\n`);
 	}
 
 	[Symbol.dispose](): void {

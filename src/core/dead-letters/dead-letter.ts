@@ -6,7 +6,8 @@ import type { LetterState } from "./letter-state.ts";
 import type { OmittedParts } from "./omitted-parts.ts";
 
 /** Why a message became a dead letter; the `reason` column. */
-export type DeadLetterReason = "rejected" | "poison" | "timeout" | "process_died" | "row_fault" | "future_timestamp" | "skipped";
+export const deadLetterReasons = ["rejected", "poison", "timeout", "process_died", "row_fault", "future_timestamp", "skipped"] as const;
+export type DeadLetterReason = (typeof deadLetterReasons)[number];
 
 /** A refused row: its table, its id, and why; the reason is null in letters of an earlier version. */
 export type RefusedRow = readonly [table: string, id: string, sqlstate: string | null];

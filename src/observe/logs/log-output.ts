@@ -21,13 +21,11 @@ const MOST_BUFFERED_BYTES = 4 * 1024 * 1024;
 export class LogOutput {
 	readonly #stream: OutputStream;
 	readonly #file: number | null;
-	readonly #onDropped: () => void;
 	#dropped = 0;
 
-	constructor(stream: OutputStream, onDropped: () => void) {
+	constructor(stream: OutputStream) {
 		this.#stream = stream;
 		this.#file = fileOf(stream);
-		this.#onDropped = onDropped;
 		// An 'error' event without a listener ends the process. The write's callback counts the error.
 		stream.on("error", () => {});
 	}
@@ -39,16 +37,11 @@ export class LogOutput {
 	write(line: string): void {
 		try {
 			if (this.#file !== null) writeSync(this.#file, line);
-			else if (this.#stream.writable === false || (this.#stream.writableLength ?? 0) > MOST_BUFFERED_BYTES) this.#drop();
-			else this.#stream.write(line, (error) => error && this.#drop());
+			else if (this.#stream.writable === false || (this.#stream.writableLength ?? 0) > MOST_BUFFERED_BYTES) this.#dropped++;
+			else this.#stream.write(line, (error) => error && this.#dropped++);
 		} catch {
-			this.#drop();
+			this.#dropped++;
 		}
-	}
-
-	#drop(): void {
-		this.#dropped++;
-		this.#onDropped();
 	}
 }
 

@@ -16,14 +16,6 @@ export interface LogConfig {
 	readonly format: "auto" | "json" | "text";
 }
 
-/** What a log needs beside the configuration. */
-export interface LogOptions {
-	/** Masks secrets in a record. Default: the process's mask. */
-	readonly mask?: (text: string) => string;
-	/** Called once per record that could not be written. */
-	readonly onDropped?: () => void;
-}
-
 /** The daemon's logger. `dropped` counts the records that could not be written. */
 export interface DaemonLogger extends Logger {
 	readonly dropped: number;
@@ -37,14 +29,10 @@ function indented(_key: string, value: unknown): unknown {
 	return typeof value === "string" ? indentedText(value) : value;
 }
 
-/** A logger that writes to `stream`, usually `process.stdout`. */
-export function createLogger(
-	config: LogConfig,
-	stream: OutputStream,
-	{ mask = knownSecrets.mask, onDropped }: LogOptions = {},
-): DaemonLogger {
+/** A logger that writes to `stream`, usually `process.stdout`. `mask` hides secrets in a line. */
+export function createLogger(config: LogConfig, stream: OutputStream, mask = knownSecrets.mask): DaemonLogger {
 	const asText = config.format === "text" || (config.format === "auto" && stream.isTTY === true);
-	const output = new LogOutput(stream, onDropped ?? (() => {}));
+	const output = new LogOutput(stream);
 	const pretty = asText
 		? prettyFactory({
 				colorize: stream.isTTY === true,

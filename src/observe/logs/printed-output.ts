@@ -3,6 +3,7 @@
  * Lines beyond it are left out and counted; their number is logged at once, and then every ten seconds.
  */
 import { partitionName, type TopicPartition } from "../../core/messages/message.ts";
+import { grouped } from "../../core/text/counted.ts";
 import type { ObserverParts } from "../listeners/observer-parts.ts";
 
 /** What a thread printed; see worker/thread/output-quota.ts. */
@@ -29,7 +30,7 @@ export function observeOutput({ metrics, logger, clock }: Pick<ObserverParts, "m
 
 	function tell({ partition, lines }: Untold): void {
 		const whose = partition ? ` of ${partitionName(partition)}` : "";
-		const message = `the handler prints too much: ${lines.toLocaleString("en-US")} lines${whose} left out of the log; print less, or write to a file of its own`;
+		const message = `the handler prints too much: ${grouped(lines)} lines${whose} left out of the log; print less, or write to a file of its own`;
 		logger.warn({ ...partition, lines }, message);
 	}
 

@@ -2,6 +2,7 @@
  * Every metric of the daemon. Names, types, labels and buckets are API: dashboards and alerts depend on them. The table in docs/metrics.md
  * is rendered from this file, and a test compares the two. Knows no values: metrics.ts keeps them.
  */
+import { deadLetterReasons } from "../../core/dead-letters/dead-letter.ts";
 import { readinessCodeNames } from "../readiness-codes.ts";
 
 /** Values that a label may have; null if the configuration or the cluster decides (topics, partitions, tables, brokers). */
@@ -169,10 +170,7 @@ export const metricCatalogue = {
 	drain_duration_seconds: histogram(none, drainSeconds, "Duration of drains, at a revocation or a stop"),
 	drain_timeouts_total: counter(none, "Drains cut off at their deadline (drain.timeoutMs)"),
 
-	dead_letters_total: counter(
-		{ topic: open, reason: ["rejected", "poison", "timeout", "process_died", "row_fault", "future_timestamp", "skipped"] },
-		"Messages stored as dead letters",
-	),
+	dead_letters_total: counter({ topic: open, reason: deadLetterReasons }, "Messages stored as dead letters"),
 	breaker_open: gauge(perPartition, "1 while the breaker is open: too many dead letters parked the partition"),
 	admin_actions_total: counter(
 		{ action: ["pause", "resume", "restart", "skip", "set_offsets", "drain"] },

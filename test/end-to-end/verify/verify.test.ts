@@ -374,7 +374,9 @@ describeOnKafka("verify", () => {
 		const { report } = await test.verify();
 		expect(report).toMatchObject({ verified: true, partitions: [{ start: 2, startIs: "assumed" }], counts: { matched: 1 } });
 		const text = await pockaffe(["verify"], { cwd: test.folder });
-		expect(text.stdout).toContain("offsets 2 to 3; the group had committed before its first note: its offset then, 2, is taken for its beginning");
+		expect(text.stdout).toContain(
+			"offsets 2 to 3; the group had committed before its first note: its offset then, 2, is taken for its beginning",
+		);
 		await test.db.database.query("delete from pockaffe_offsets_start");
 		const unknown = await test.verify();
 		expect(unknown.report).toMatchObject({ verified: false, partitions: [{ start: 0, startIs: "unknown" }], counts: { missing: 2 } });

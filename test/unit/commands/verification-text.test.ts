@@ -110,12 +110,18 @@ describe("a report", () => {
 
 describe("a partition's line", () => {
 	it.each<[over: Partial<CoveredPartition>, words: string]>([
-		[{ startIs: "new_log" }, "the topic was created again, and the committed offset belongs to the earlier log: nothing of this one is committed"],
+		[
+			{ startIs: "new_log" },
+			"the topic was created again, and the committed offset belongs to the earlier log: nothing of this one is committed",
+		],
 		[{ committed: null }, "nothing is committed"],
 		[{ committed: null, hasBegun: true }, "nothing is committed, though a daemon began here: not looked at"],
 		[{ low: 13, from: 13 }, "offsets 13 to 70; offsets 10 to 12 are no longer in the log"],
 		[{ start: 20, from: 20 }, "offsets 20 to 70; the group began at 20: what the log holds before it is not looked at"],
-		[{ startIs: "assumed" }, "offsets 10 to 70; the group had committed before its first note: its offset then, 10, is taken for its beginning"],
+		[
+			{ startIs: "assumed" },
+			"offsets 10 to 70; the group had committed before its first note: its offset then, 10, is taken for its beginning",
+		],
 		[{ startIs: "unknown", start: 0, low: 0 }, "offsets 10 to 70; where the group began is not recorded: 0 is assumed"],
 		[{ isNoted: true }, "offsets 10 to 70; Kafka has no offset of the group: its note says how far it came"],
 		[{ skipped: [{ from: 30, to: 40, reason: "offsets_set" }] }, "offsets 10 to 70; 30 to 39 were passed over (offsets_set)"],

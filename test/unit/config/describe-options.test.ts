@@ -10,7 +10,6 @@ import { renderExampleFile } from "../../support/project/example-file.ts";
 const exampleFile = new URL("../../../config/example.yaml", import.meta.url);
 const page = new URL("../../../docs/configuration.md", import.meta.url);
 
-
 // `UPDATE_DOCS=1 npx vitest run --config config/vitest.config.ts test/unit/config/describe-options.test.ts` writes both.
 describe("what is written about the options", () => {
 	it("equals config/example.yaml", () => {
