@@ -109,7 +109,7 @@ export const readinessCodes = {
 		look: "the message: it says which; `pockaffe status` has the last failures; for the breaker also `pockaffe dead-letters list`",
 		remedy:
 			"correct the cause, then save the handler's file or run `pockaffe resume TOPIC PARTITION`; if nobody needs the message, run `pockaffe skip TOPIC PARTITION OFFSET`",
-		ends: "too many restarts and poison: tried again every `supervisor.maxBackoffMs`; nothing arrives: with the next message; breaker: never",
+		ends: "too many restarts and poison: tried again every `supervisor.maxBackoffMs` (a message that killed the process: never); nothing arrives: with the next message; breaker and offset outside the log: never",
 	},
 	dead_letter_target: {
 		means: "dead letters can't be stored; their partitions wait",

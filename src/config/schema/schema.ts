@@ -62,7 +62,9 @@ const kafka = z.strictObject({
 	topics: z.array(topic, "a list of topics").default([]).describe("Topics to read; one that begins with ^ is a regular expression"),
 	startFrom: startFrom
 		.default("earliest")
-		.describe("Where a group without committed offsets starts: earliest, latest, or a timestamp (ISO date or ms); committed at once"),
+		.describe(
+			"Where a group without committed offsets starts: earliest, latest, or a timestamp (ISO date or ms); the start is committed at once",
+		),
 	onOffsetOutOfRange: oneOf("park", "earliest", "latest")
 		.default("park")
 		.describe("If the next offset is outside the log: park the partition, or jump to the earliest or latest offset"),
