@@ -32,7 +32,7 @@ const fatalCodes: readonly number[] = [
 	kafkaErrors.fatal,
 ];
 
-/** Resolves when it should end. */
+/** Follows the topic. Resolves when interrupted, or when everything that was asked for is printed. */
 export async function consume(topic: string, options: ConsumeOptions, command: Command, context: CommandContext): Promise<void> {
 	const { kafka } = await kafkaOf(command, context);
 	const settings = {

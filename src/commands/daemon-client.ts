@@ -23,8 +23,8 @@ export function daemonOf(command: Command, context: CommandContext): Promise<Dae
 }
 
 /**
- * The same; `url` is what the user gave, if anything. `wanted` is the group, by default the configured one. Throws ExitError if another
- * group's daemon answers: pausing or skipping there would harm somebody else.
+ * As `daemonOf`, with the `url` that the user gave, if any. `wanted` is the group, by default the configured one. Throws ExitError if
+ * another group's daemon answers: pausing or skipping there would harm somebody else.
  */
 export async function daemonAt(url: string | undefined, command: Command, context: CommandContext, wanted?: string): Promise<DaemonClient> {
 	const { config } = await configHere(command, context);

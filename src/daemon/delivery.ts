@@ -314,7 +314,7 @@ export class Delivery {
 		});
 	}
 
-	/** It also looks at once if an error says that something may be wrong with a topic or a right. */
+	/** The watch also looks at once if an error says that something may be wrong with a topic or a right. */
 	#buildAccessWatch(): AccessWatch {
 		const { clock, config } = this.#parts;
 		const access = new AccessWatch({

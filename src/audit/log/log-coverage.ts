@@ -143,7 +143,7 @@ export class LogCoverage {
 		return counts;
 	}
 
-	/** Letters of earlier logs of these topics: they account for nothing in the present ones. */
+	/** Number of letters of earlier logs of these topics: they explain nothing in the present logs. */
 	get lettersOfOtherLogs(): number {
 		return this.#lettersOfOtherLogs;
 	}

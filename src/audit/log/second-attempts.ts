@@ -63,7 +63,7 @@ export class SecondAttempts {
 		for (const letters of held) await this.#tryAll(letters.sort((one, other) => one.offset - other.offset));
 	}
 
-	/** Each round is one new thread (see the file's header for its size). */
+	/** Tries them in rounds, with one new thread each, until each has succeeded or is reported. */
 	async #tryAll(letters: readonly DeadLetter[]): Promise<void> {
 		const open = letters.map((letter) => ({ letter, isAgain: false }));
 		let size = MAX_HELD.messages;

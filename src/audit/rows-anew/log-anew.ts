@@ -1,6 +1,6 @@
 /**
- * Computes the rows of a log anew: which part of each partition is handled again, what the handler makes of it, and at which messages it
- * fails or rejects. Knows the log and the handler; reprocessing.ts decides what to change in the tables.
+ * Computes the rows of a log anew: which part of each partition is handled again, what the handler makes of it, which messages it rejects,
+ * and at which it fails. Knows the log and the handler; reprocessing.ts decides what to change in the tables.
  */
 import type { Config } from "../../config/config.ts";
 import { tableLayouts } from "../../config/table-layouts.ts";
@@ -51,8 +51,8 @@ export interface LogAnewSource {
 const MAX_FAILED = 1_000;
 const MAX_REJECTED = 10_000;
 const MAX_REJECTED_BYTES = 256 * 1024 * 1024;
-/** Messages of one poll, at most. Beyond the committed offset, a daemon has received its queue and one poll at most. */
-const A_POLL = 10_000;
+/** Messages of one poll, at most. A daemon has received no more beyond the committed offset than its queue and one poll. */
+const MAX_POLL_MESSAGES = 10_000;
 
 /**
  * The part of a partition that is handled again, up to the committed offset. Only rows of messages in `stretch` are changed. A partition
@@ -151,7 +151,7 @@ export class LogAnew {
 		throw new ExitError(exitCodes.found, "stateful", words);
 	}
 
-	/** The newest row that messages before the stretch make of each of these ids of a table, by handling those messages too. */
+	/** For each of these ids of a table, the newest row of the messages before the stretch: they are handled, too. */
 	async rowsBefore(layout: TableLayout, ids: ChosenIds): Promise<ExpectedRows> {
 		const before = [...this.#pieces.values()].map((piece) => ({ ...piece, from: piece.begin, to: piece.from }));
 		return (await this.#handle(before, ({ name }) => name === layout.name, ids)).get(layout.name) as ExpectedRows;
@@ -163,11 +163,11 @@ export class LogAnew {
 		this.#coverage.extend(now, letters);
 	}
 
-	/** The newest row of each of these ids of a table, of messages that a daemon may have received since. */
+	/** For each of these ids of a table, the newest row of the messages that a daemon may have received since. */
 	async rowsSince(now: readonly CoveredPartition[], layout: TableLayout, ids: ChosenIds): Promise<ExpectedRows> {
 		const ranges = [...this.#pieces.values()].flatMap(({ topic, partition, to, topicId }) => {
 			const range = now.find((each) => each.topic === topic && each.partition === partition && each.topicId === topicId);
-			const received = (range?.committed ?? 0) + this.#parts.config.workers.maxQueuedMessages + A_POLL;
+			const received = (range?.committed ?? 0) + this.#parts.config.workers.maxQueuedMessages + MAX_POLL_MESSAGES;
 			return range ? [{ topic, partition, from: to, to: Math.min(range.high, received) }] : [];
 		});
 		return (await this.#handle(ranges, ({ name }) => name === layout.name, ids)).get(layout.name) as ExpectedRows;
@@ -186,7 +186,7 @@ export class LogAnew {
 		return piece !== undefined && [...this.#pieces.values()].some(({ from, begin }) => begin < from);
 	}
 
-	/** Those of these rows whose message was handled. Reads their messages again: each has to be the one that the row names. */
+	/** The candidates whose message was handled. Reads their messages again: each has to be the one that the row names. */
 	async orphaned(candidates: readonly Orphan[]): Promise<readonly Orphan[]> {
 		const { config } = this.#parts;
 		const byPlace = new Map<string, Orphan[]>();

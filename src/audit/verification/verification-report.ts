@@ -17,11 +17,11 @@ export interface VerificationReport {
 	readonly absentOffsets: number;
 	/** Offsets that the group passed over unread: its position was outside the log, or somebody set it forward. */
 	readonly passedOver: number;
-	/** Dead letters by state, accounted for. */
+	/** Dead letters of the covered part, by state. */
 	readonly letters: Readonly<Record<string, number>>;
-	/** Dead letters of earlier logs of these topics: they account for nothing. */
+	/** Dead letters of earlier logs of these topics: they explain nothing here. */
 	readonly lettersOfOtherLogs: number;
-	/** The missing table or topic of dead letters, if it is missing: then no letter accounts for anything. */
+	/** The table or topic of dead letters, if it is missing: then no letters are known. */
 	readonly lettersMissing: string | null;
 	readonly counts: Readonly<VerificationCounts>;
 	/** How many ids were compared, of how many. */

@@ -13,7 +13,7 @@ import { type Finding, failed, ok, warning } from "./check-finding.ts";
 
 const DEADLINE_MS = 10_000;
 
-/** Never rejects. */
+/** Checks the database. Never rejects. */
 export async function databaseFindings(config: Config, clock: Clock): Promise<Finding[]> {
 	const database = connectDatabase({ ...config.database, connections: 1, clock, deadlineMs: DEADLINE_MS });
 	try {

@@ -15,7 +15,7 @@ import { type Finding, failed, ok, warning } from "./check-finding.ts";
 
 const DEADLINE_MS = 10_000;
 
-/** Never rejects. */
+/** Checks Kafka. Never rejects. */
 export async function kafkaFindings(config: Config, clock: Clock): Promise<Finding[]> {
 	const { kafka } = config;
 	let inspector: ClusterInspector;

@@ -219,5 +219,5 @@ export class OffsetSetting {
 	}
 }
 
-/** Kafka's errors for a group with members: it does not know this one. */
+/** Kafka's errors if a group has members and the one that commits is none of them. */
 const HAS_MEMBERS: readonly number[] = [kafkaErrors.unknownMember, kafkaErrors.illegalGeneration, kafkaErrors.rebalanceInProgress];

@@ -28,7 +28,7 @@ export interface HttpControl {
 /** Adds the routes to `app`. `token`: the bearer token; empty: none is needed. */
 export function addControl(app: Hono, { control, skip, setOffsets, drain }: HttpControl, token: string): void {
 	const permitted = (context: Context) => {
-		// Only a browser sends Origin, the page that asks.
+		// Only browsers send Origin: it names the web page that asks.
 		if (context.req.header("origin") !== undefined) return refusal(context, 403, "forbidden_origin", "requests of web pages are refused");
 		if (token === "" || bringsToken(context.req.header("authorization"), token)) return null;
 		context.header("WWW-Authenticate", "Bearer");

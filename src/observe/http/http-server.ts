@@ -50,7 +50,7 @@ export interface HttpServer extends AsyncDisposable {
 const paths = ["/metrics", "/healthz", "/readyz", "/status"];
 const NO_TOKEN = "/status names hosts, keys and errors: beyond loopback it needs http.token";
 const GRACE_MS = 1000;
-/** Timeouts: no request has a body worth waiting for. */
+/** Short: no request has a large body. */
 const timeouts = { headersTimeout: 5000, requestTimeout: 5000, connectionsCheckingInterval: 1000, keepAliveTimeout: 5000 };
 
 /**

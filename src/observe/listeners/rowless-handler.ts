@@ -1,8 +1,8 @@
 /** Warns if a handler that should make rows makes none: usually a forgotten `return`, which nothing else would show. */
 
-/** Warned about if none of the first so many messages has a row. */
+/** After this many messages without any row, the handler is warned about. */
 const FIRST = 100;
-/** Of the first so many messages, one in ten should have a row. A handler that filters more on purpose is warned about once. */
+/** After this many messages, one in ten should have had a row. A handler that filters more on purpose is warned about once. */
 const MANY = 1_000;
 const RARE = 0.1;
 

@@ -5,8 +5,8 @@ import { counted } from "../../core/text/counted.ts";
 import { failureName } from "../../core/text/failure-name.ts";
 import { withoutValues } from "../../core/text/without-values.ts";
 import { type CrashFact, CrashLog } from "../logs/crash-log.ts";
-import { CrashStorm, PERIOD_MS } from "../logs/crash-storm.ts";
 import { LogLimiter } from "../logs/log-limiter.ts";
+import { LogStorm, PERIOD_MS } from "../logs/log-storm.ts";
 import { observeOutput } from "../logs/printed-output.ts";
 import type { LabelsOf } from "../metrics/metric-catalogue.ts";
 import type { ObserverParts } from "./observer-parts.ts";
@@ -52,17 +52,17 @@ interface SharedDeathFact {
 /** The listener of partition workers. */
 export function observeWorkers({ metrics, logger, clock, module, makesRows, totals }: ObserverParts) {
 	const crashes = new CrashLog(module);
-	const storm = new CrashStorm<CrashFact>(clock, (last, held) => {
+	const storm = new LogStorm<CrashFact>(clock, (last, held) => {
 		const { fields, message } = crashes.summary(last, held, PERIOD_MS);
 		logger.error(fields, message);
 	});
 	// The letters themselves are kept: a topic full of bad messages must not fill the disk with log records about them.
-	const letters = new CrashStorm<LetterFact>(clock, (last, held) => {
+	const letters = new LogStorm<LetterFact>(clock, (last, held) => {
 		const more = `${held} more ${held === 1 ? "dead letter" : "dead letters"} of ${last.topic} within ${PERIOD_MS / 1000} s, the last at`;
 		logger.warn({ ...last, held }, `${more} ${partitionName(last)} offset ${last.offset}: ${letterCause(last)}`);
 	});
 	// A handler that fails again and again also goes on again and again.
-	const recoveries = new CrashStorm<RecoveryFact>(clock, (last, held) => {
+	const recoveries = new LogStorm<RecoveryFact>(clock, (last, held) => {
 		const more = `${held} more times partitions of ${last.topic} went on after failures within ${PERIOD_MS / 1000} s, the last`;
 		logger.info({ ...last, held }, `${more} ${partitionName(last)}: ${recoveryWords(last)}`);
 	});

@@ -7,8 +7,8 @@ import type { CommitterEvents } from "../../../src/kafka/offsets/offset-committe
 import { DaemonObserver, listenTo } from "../../../src/observe/listeners/daemon-observer.ts";
 import type { WrittenFact } from "../../../src/observe/listeners/writer-observer.ts";
 import { type CrashFact, CrashLog } from "../../../src/observe/logs/crash-log.ts";
-import { BURST, PERIOD_MS } from "../../../src/observe/logs/crash-storm.ts";
 import { LogLimiter } from "../../../src/observe/logs/log-limiter.ts";
+import { BURST, PERIOD_MS } from "../../../src/observe/logs/log-storm.ts";
 import { readClientStatistics } from "../../../src/observe/metrics/client-statistics.ts";
 import { Metrics } from "../../../src/observe/metrics/metrics.ts";
 import type { WorkerListener } from "../../../src/worker/worker-parts.ts";

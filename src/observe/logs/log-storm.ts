@@ -1,6 +1,6 @@
 /**
- * Keeps a storm of the same failure from flooding the log: the first ones of a name pass; later ones are held back and reported in one
- * summary per period, until a period passes without any.
+ * Keeps a storm of similar facts (failures, dead letters, recoveries) from flooding the log: the first ones of a name pass. Later ones are
+ * held back and reported in one summary per period, until a period passes without any.
  */
 import type { Clock } from "../../core/clock.ts";
 
@@ -18,7 +18,7 @@ interface Storm<Fact> {
 }
 
 /** Admits facts by name; `summarise` gets the last fact held back, and how many were. */
-export class CrashStorm<Fact> {
+export class LogStorm<Fact> {
 	readonly #clock: Pick<Clock, "after">;
 	readonly #summarise: (last: Fact, held: number) => void;
 	readonly #storms = new Map<string, Storm<Fact>>();
