@@ -13,7 +13,7 @@ export function declareOffsetsSet(offsets: Command, context: CommandContext): vo
 		.option("--partition <number>", "only this partition", partitionNumber)
 		.option("--url <url>", "HTTP address of a daemon, repeated for each daemon; default: the configuration's", each)
 		.option("--dry-run", "only say what would be set, read again or skipped")
-		.option("--yes", "do not ask; needed without a terminal")
+		.option("-y, --yes", "do not ask; needed without a terminal")
 		.option("--json", "print JSON")
 		.addHelpText(
 			"after",

@@ -1,5 +1,5 @@
 /** `produce`: its name and options. */
-import { type Command, InvalidArgumentError } from "commander";
+import { type Command, InvalidArgumentError, Option } from "commander";
 import type { CommandContext } from "../command-context.ts";
 import type { ProduceOptions } from "../produce.ts";
 import { partitionNumber } from "../terminal/option-values.ts";
@@ -11,7 +11,7 @@ export function declareProduce(program: Command, context: CommandContext): void 
 		.argument("<topic>", "name of the topic")
 		.option("-k, --key <key>", "key of all records; default: no key")
 		.option("-p, --partition <number>", "partition; default: chosen by the key, as Java clients do", partitionNumber)
-		.option("-H, --header <name=value>", "header of all records; may be repeated", addHeader, [])
+		.addOption(new Option("-H, --header <name=value>", "header of all records; may be repeated").argParser(addHeader).default([], "none"))
 		.option("--null", "treat an empty line as a null value (a delete) instead of an empty value")
 		.option("--json", "print a JSON line for each record")
 		.action(async (topic: string, options: ProduceOptions, command: Command) =>

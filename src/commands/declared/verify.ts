@@ -12,11 +12,15 @@ export function declareVerify(program: Command, context: CommandContext): void {
 		.description("compare the tables with the log up to the committed offsets: did everything arrive?")
 		.option("--limit <count>", "show at most this many differences", wholeNumber, 20)
 		.option("--json", "print one JSON document")
-		.option("--topic <topic>", "only this topic; may be repeated", added, [])
-		.option("--table <table>", "only this table; may be repeated", added, [])
+		.addOption(new Option("--topic <topic>", "only this topic; may be repeated").argParser(added).default([], "all topics"))
+		.addOption(new Option("--table <table>", "only this table; may be repeated").argParser(added).default([], "all tables"))
 		.addOption(new Option("--ids <file>", "only the ids in this file, one per line").conflicts("sample"))
 		.option("--sample <count>", "only this many random ids of each table", wholeNumber)
-		.option("--require <name=value,…>", `also exit with 1 unless these hold: ${requirementNames.join(", ")}`, required, [])
+		.addOption(
+			new Option("--require <name=value,…>", `also exit with 1 unless these hold: ${requirementNames.join(", ")}`)
+				.argParser(required)
+				.default([], "none"),
+		)
 		.option("--within <seconds>", "for this long compare ids that are ahead of the log again (default with --require share=…: 60)", seconds)
 		.addOption(
 			new Option(
