@@ -72,7 +72,7 @@ function partitionsOf(daemon: Daemon): PartitionSnapshot[] {
 	const { delivery, lagClock, stallDetector } = daemon;
 	const { supervisor, ledger, consumer, writer } = delivery;
 	const restored = new Map(delivery.restored.all.map((each) => [partitionName(each), each.to - each.from]));
-	return [...supervisor.children.values()].flatMap(({ topic, partition, epoch, paused, held, parked, child }) => {
+	return [...supervisor.children.values()].flatMap(({ topic, partition, epoch, paused, pausedByHand, parked, child }) => {
 		const offsets = ledger.of({ topic, partition });
 		if (!offsets) return [];
 		const { state, queue, threadId, restarts, attempts, reports } = child;
@@ -87,7 +87,7 @@ function partitionsOf(daemon: Daemon): PartitionSnapshot[] {
 					: stalled === null
 						? state
 						: { name: "parked", reason: stalled, code: "standstill" },
-				pauseReason: held ? "admin" : paused ? (writer.stuck ? "database" : "queue_full") : null,
+				pauseReason: pausedByHand ? "admin" : paused ? (writer.stuck ? "database" : "queue_full") : null,
 				assignmentEpoch: epoch,
 				position: offsets.position,
 				committed: offsets.committed,

@@ -38,7 +38,7 @@ export class PartitionRequests {
 			clock,
 			isAssigned: (partition) => supervisor.children.has(partitionName(partition)),
 			watermarks,
-			pausesEnded: () => (incremental ? [] : [...supervisor.children.values()].filter(({ held }) => held)),
+			pausesEnded: () => (incremental ? [] : [...supervisor.children.values()].filter(({ pausedByHand }) => pausedByHand)),
 			move: (wanted) => this.#move(wanted),
 		});
 	}
@@ -75,7 +75,7 @@ export class PartitionRequests {
 	/** Moves the positions. A partition that a person paused stays paused. */
 	async #move(wanted: readonly WantedOffset[]): Promise<readonly OffsetSet[] | null> {
 		const { supervisor, consumer } = this.#parts;
-		const paused = wanted.filter((each) => supervisor.children.get(partitionName(each))?.held === true);
+		const paused = wanted.filter((each) => supervisor.children.get(partitionName(each))?.pausedByHand === true);
 		const moved = await consumer.move(wanted);
 		for (const each of paused) supervisor.control(each, "pause");
 		return moved;

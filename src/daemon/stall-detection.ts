@@ -23,11 +23,11 @@ export function buildStallDetector(
 	return new StallDetector({
 		clock,
 		positions: () =>
-			[...supervisor.children.values()].map(({ topic, partition, child, paused, held, parked }) => ({
+			[...supervisor.children.values()].map(({ topic, partition, child, paused, pausedByHand, parked }) => ({
 				topic,
 				partition,
 				position: ledger.of({ topic, partition })?.position ?? 0,
-				idle: !paused && !held && !parked && child.queue.queued === 0 && child.queue.underway === 0,
+				idle: !paused && !pausedByHand && !parked && child.queue.queued === 0 && child.queue.underway === 0,
 			})),
 		watermarks: (partition) => (consumer.client as GroupClient).watermarks(partition),
 		isWaiting: (partition) => transactions.isWaiting(partition),

@@ -97,6 +97,6 @@ export class BackPressure<AChild extends Pick<Child, "queue">> {
 }
 
 /** True if nothing of the partition should be fetched. */
-export function isShut({ paused, held, parked }: Pick<Supervised<unknown>, "paused" | "held" | "parked">): boolean {
-	return paused || held || parked !== null;
+export function isShut({ paused, pausedByHand, parked }: Pick<Supervised<unknown>, "paused" | "pausedByHand" | "parked">): boolean {
+	return paused || pausedByHand || parked !== null;
 }

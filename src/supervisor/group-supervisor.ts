@@ -148,7 +148,7 @@ export class GroupSupervisor<AChild extends Child> {
 		if (!former || former.draining || !offsets) return;
 		const { logId, committable } = offsets;
 		const supervised = this.#startChild({ ...partition, offset: committable, committed: null, logId, suspicion: former.suspicion });
-		supervised.held = former.held;
+		supervised.pausedByHand = former.pausedByHand;
 		this.#park(supervised, { code: NOT_TAKEN, message: `${reason}; they are fetched again in ${TAKE_AGAIN_MS} ms` });
 		this.#parts.valve.pause([supervised]);
 		this.#untilFetched(supervised);
@@ -190,12 +190,12 @@ export class GroupSupervisor<AChild extends Child> {
 		if (!supervised || supervised.draining) return false;
 		switch (action) {
 			case "pause":
-				supervised.held = true;
-				supervised.child.hold();
+				supervised.pausedByHand = true;
+				supervised.child.pause();
 				this.#parts.valve.pause([supervised]);
 				return true;
 			case "resume":
-				supervised.held = false;
+				supervised.pausedByHand = false;
 				supervised.child.resume();
 				if (!isShut(supervised)) this.#parts.valve.resume([supervised]);
 				return true;
@@ -237,8 +237,8 @@ export class GroupSupervisor<AChild extends Child> {
 			this.#parts.offsets.endOfPartition(position, offset);
 			return offset;
 		}
-		const { held, suspicion } = supervised;
-		this.#startChild({ topic, partition, offset: from, committed: null, logId: offsets.logId, suspicion }).held = held;
+		const { pausedByHand, suspicion } = supervised;
+		this.#startChild({ topic, partition, offset: from, committed: null, logId: offsets.logId, suspicion }).pausedByHand = pausedByHand;
 		return from;
 	}
 
@@ -293,7 +293,7 @@ export class GroupSupervisor<AChild extends Child> {
 			epoch,
 			suspicion,
 			paused: false,
-			held: false,
+			pausedByHand: false,
 			parked: null,
 			resuming: false,
 			draining: null,

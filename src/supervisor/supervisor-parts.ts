@@ -15,7 +15,7 @@ export interface Child {
 	/** The consumer has read the partition to its end for now; `offset` is the next one that will be written. */
 	readToEnd(offset: number): void;
 	handlerChanged(): void;
-	hold(): void;
+	pause(): void;
 	resume(): void;
 	restart(): void;
 	skip(offset: number, why: string): Promise<SkipAnswer>;
@@ -77,7 +77,7 @@ export interface Supervised<AChild> extends TopicPartition {
 	/** Its queue is full. */
 	paused: boolean;
 	/** A person paused it; lasts as long as the assignment. */
-	held: boolean;
+	pausedByHand: boolean;
 	/** Set if it may not go on from its position: new messages are dropped; what it has in hand is finished. */
 	parked: (ParkedPosition & { readonly sinceMs: number }) | null;
 	/** A check is scheduled whether it may be resumed. */

@@ -164,14 +164,14 @@ export class PartitionWorker {
 	}
 
 	/** A person pauses the partition: the running call finishes, then nothing is handed over until `resume`. */
-	hold(): void {
-		this.#waits.held = true;
+	pause(): void {
+		this.#waits.isPaused = true;
 		this.#slot.cutShort();
 	}
 
 	/** A person resumes the partition, with the code that is on disk. A parked or backing-off worker tries again at once. */
 	resume(): void {
-		this.#waits.held = false;
+		this.#waits.isPaused = false;
 		this.#beginAnew(this.#slot.isCodeOld ? "file_changed" : "resumed");
 	}
 
@@ -278,7 +278,7 @@ export class PartitionWorker {
 				// Wake-ups during that await were missed: check everything again.
 				continue;
 			}
-			if (this.#waits.held) {
+			if (this.#waits.isPaused) {
 				await this.#waits.next();
 				continue;
 			}

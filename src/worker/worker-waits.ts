@@ -24,7 +24,7 @@ export class WorkerWaits {
 	/** Requests to begin anew as soon as the worker can. They add up: none cancels another. */
 	readonly anew = new Set<AnewReason>();
 	/** A person paused the partition. */
-	held = false;
+	isPaused = false;
 	/** The thread died between two runs, and nobody judged that yet. */
 	idleDeath: ThreadDeath | null = null;
 	readonly #clock: Clock;
@@ -44,7 +44,7 @@ export class WorkerWaits {
 
 	/** True if something else goes before the next message. */
 	get isInterrupted(): boolean {
-		return this.stopReason !== null || this.held || this.anew.size > 0 || this.idleDeath !== null;
+		return this.stopReason !== null || this.isPaused || this.anew.size > 0 || this.idleDeath !== null;
 	}
 
 	/** Something changed: whoever waits checks again. */

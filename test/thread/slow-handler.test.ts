@@ -111,7 +111,7 @@ describe("a slow handler", () => {
 		const { victim } = workers;
 		victim.deliver(0, 20);
 		await waitFor("the first calls", async () => (await calls(victim, "begun")).length === concurrency);
-		victim.worker.hold();
+		victim.worker.pause();
 		await workers.open("first");
 		await victim.done(concurrency);
 		expect(await calls(victim, "begun")).toHaveLength(concurrency);

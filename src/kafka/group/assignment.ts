@@ -76,7 +76,7 @@ export interface AssignmentParts {
 	readonly listener: AssignmentListener;
 }
 
-interface Held extends TopicPartition {
+interface Assigned extends TopicPartition {
 	state: "resolving" | "fetching" | "leaving";
 	/** True if the client fetches it. */
 	isFetched: boolean;
@@ -96,7 +96,7 @@ const LAST_STORE_MS = 1_000;
 /** The partitions assigned to this member. */
 export class Assignment {
 	readonly #parts: AssignmentParts;
-	readonly #held = new Map<string, Held>();
+	readonly #assigned = new Map<string, Assigned>();
 	#changes: Promise<void> = Promise.resolve();
 	#isAbandoned = false;
 	/** Aborted by the next change of the assignment. */
@@ -108,7 +108,7 @@ export class Assignment {
 
 	/** The partitions of this member, including those whose start is not resolved yet. */
 	get partitions(): readonly TopicPartition[] {
-		return this.#isAbandoned ? [] : namesOf(this.#held.values());
+		return this.#isAbandoned ? [] : namesOf(this.#assigned.values());
 	}
 
 	/**
@@ -117,9 +117,9 @@ export class Assignment {
 	 */
 	abandon(): void {
 		if (this.#isAbandoned) return;
-		const gone = namesOf(this.#held.values());
+		const gone = namesOf(this.#assigned.values());
 		this.#isAbandoned = true;
-		for (const each of this.#held.values()) each.state = "leaving";
+		for (const each of this.#assigned.values()) each.state = "leaving";
 		if (gone.length > 0) this.#parts.listener.rebalanced("lost", gone);
 		this.#parts.member.assignmentsLost(gone);
 	}
@@ -137,12 +137,12 @@ export class Assignment {
 	async #assign(partitions: readonly TopicPartition[], superseded: AbortSignal): Promise<void> {
 		const { client, incremental, listener, stopped } = this.#parts;
 		if (this.#isAbandoned) return client.assign([], incremental);
-		const held = partitions.map(
-			({ topic, partition }): Held => ({ topic, partition, state: "resolving", isFetched: false, storing: null, set: null }),
+		const assigned = partitions.map(
+			({ topic, partition }): Assigned => ({ topic, partition, state: "resolving", isFetched: false, storing: null, set: null }),
 		);
-		for (const each of held) this.#held.set(partitionName(each), each);
+		for (const each of assigned) this.#assigned.set(partitionName(each), each);
 		listener.rebalanced("assign", partitions);
-		if (!incremental) return await this.#assignWhole(held, superseded);
+		if (!incremental) return await this.#assignWhole(assigned, superseded);
 		try {
 			client.assign([], true);
 		} catch (error) {
@@ -150,38 +150,38 @@ export class Assignment {
 			if (!stopped.aborted) throw error;
 			client.unassign([], true);
 		}
-		listener.joined(this.#held.size);
-		void this.#resolve(held);
+		listener.joined(this.#assigned.size);
+		void this.#resolve(assigned);
 	}
 
 	/** Assigns what is resolved at the first attempt; retries the rest, which needs another assignment. */
-	async #assignWhole(held: readonly Held[], superseded: AbortSignal): Promise<void> {
+	async #assignWhole(assigned: readonly Assigned[], superseded: AbortSignal): Promise<void> {
 		const { client, listener, stopped } = this.#parts;
 		using either = eitherSignal(stopped, superseded);
-		const starts = await unlessAborted(this.#attempt(held, 1), either.signal).catch(() => []);
+		const starts = await unlessAborted(this.#attempt(assigned, 1), either.signal).catch(() => []);
 		const isAnswered = await this.#parts.betweenPolls(() => {
 			if (stopped.aborted || this.#isAbandoned) return false;
 			client.assign(starts, false);
-			listener.joined(this.#held.size);
+			listener.joined(this.#assigned.size);
 			this.#begin(starts);
 			return true;
 		});
 		if (!isAnswered) {
-			await this.#storesEnd(held);
-			return client.unassign(held, false);
+			await this.#storesEnd(assigned);
+			return client.unassign(assigned, false);
 		}
-		if (starts.length < held.length && !superseded.aborted) {
-			void this.#resolve(held, { failures: 2 }).then(() => {
+		if (starts.length < assigned.length && !superseded.aborted) {
+			void this.#resolve(assigned, { failures: 2 }).then(() => {
 				if (!superseded.aborted && !stopped.aborted) listener.assignmentOutdated();
 			});
 		}
 	}
 
 	/** Retries until each partition has its start or was given away. */
-	async #resolve(held: readonly Held[], { failures = 1 } = {}): Promise<void> {
+	async #resolve(assigned: readonly Assigned[], { failures = 1 } = {}): Promise<void> {
 		const { clock, incremental, listener, stopped } = this.#parts;
 		for (let tries = failures; !stopped.aborted; tries++) {
-			const open = held.filter(isResolving);
+			const open = assigned.filter(isResolving);
 			if (open.length === 0) return;
 			if (tries > 1) await clock.sleep(exponentialBackOff(tries - 1, KAFKA_RETRY), stopped).catch(() => {});
 			const starts = await unlessAborted(this.#attempt(open.filter(isResolving), tries), stopped).catch(() => []);
@@ -202,31 +202,32 @@ export class Assignment {
 	 * Looks up and stores the starts of these partitions, unless they are given away meanwhile. Reports those that can't be resolved yet.
 	 * Never rejects.
 	 */
-	#attempt(held: readonly Held[], tries: number): Promise<StartPosition[]> {
-		const attempt = this.#resolveAndStore(held, tries);
-		for (const each of held) each.storing = attempt;
+	#attempt(assigned: readonly Assigned[], tries: number): Promise<StartPosition[]> {
+		const attempt = this.#resolveAndStore(assigned, tries);
+		for (const each of assigned) each.storing = attempt;
 		return attempt;
 	}
 
-	async #resolveAndStore(held: readonly Held[], tries: number): Promise<StartPosition[]> {
+	async #resolveAndStore(assigned: readonly Assigned[], tries: number): Promise<StartPosition[]> {
 		const { client: queries, offsets: store, notes, startFrom, onOffsetOutOfRange, firstStart } = this.#parts;
-		if (held.length === 0) return [];
+		if (assigned.length === 0) return [];
 		try {
-			const set = new Map(held.flatMap((each) => (each.set ? [[partitionName(each), each.set.to]] : [])));
+			const set = new Map(assigned.flatMap((each) => (each.set ? [[partitionName(each), each.set.to]] : [])));
 			const resolution = { startFrom, onOffsetOutOfRange, firstStart, queries, store, notes, set };
-			const { starts, failed } = await resolveStartPositions(held, resolution);
+			const { starts, failed } = await resolveStartPositions(assigned, resolution);
 			// A partition given away meanwhile may be back already, but then it is resolved again.
-			const open = new Map(held.filter(isResolving).map((each) => [partitionName(each), each]));
+			const open = new Map(assigned.filter(isResolving).map((each) => [partitionName(each), each]));
 			this.#tellFailures(
 				failed.filter(({ partition }) => open.has(partitionName(partition))),
 				tries,
 			);
 			const wanted = starts.filter((start) => open.has(partitionName(start)));
 			const stored = await storeStarts(wanted, this.#parts);
-			for (const { counts, ...start } of stored) if (counts) this.#noteSet(open.get(partitionName(start)) as Held, { ...start, ...counts });
-			return stored.filter((start) => isResolving(open.get(partitionName(start)) as Held));
+			for (const { counts, ...start } of stored)
+				if (counts) this.#noteSet(open.get(partitionName(start)) as Assigned, { ...start, ...counts });
+			return stored.filter((start) => isResolving(open.get(partitionName(start)) as Assigned));
 		} catch (error) {
-			const open = held.filter(isResolving);
+			const open = assigned.filter(isResolving);
 			this.#tellFailures(
 				open.map((partition) => ({ partition, error })),
 				tries,
@@ -243,8 +244,8 @@ export class Assignment {
 	refetch({ topic, partition }: TopicPartition, from: () => number | null): Promise<void> {
 		const { client, member, incremental, listener, stopped } = this.#parts;
 		const seek = () => {
-			const held = this.#held.get(partitionName({ topic, partition }));
-			if (this.#isAbandoned || stopped.aborted || held?.state !== "fetching") return;
+			const assigned = this.#assigned.get(partitionName({ topic, partition }));
+			if (this.#isAbandoned || stopped.aborted || assigned?.state !== "fetching") return;
 			const offset = from();
 			if (offset === null) return;
 			if (!incremental) return listener.assignmentOutdated();
@@ -267,39 +268,39 @@ export class Assignment {
 			() => {},
 			(error) => this.#parts.listener.answerRefused(messageOf(error)),
 		);
-		const held = await moving;
-		if (!held) return null;
-		await this.#resolve(held);
-		if (!this.#parts.incremental && held.some(isResolving) && !this.#parts.stopped.aborted) this.#parts.listener.assignmentOutdated();
-		return held.flatMap(({ set }) => set?.done ?? []);
+		const assigned = await moving;
+		if (!assigned) return null;
+		await this.#resolve(assigned);
+		if (!this.#parts.incremental && assigned.some(isResolving) && !this.#parts.stopped.aborted) this.#parts.listener.assignmentOutdated();
+		return assigned.flatMap(({ set }) => set?.done ?? []);
 	}
 
-	async #takeBack(wanted: readonly WantedOffset[]): Promise<Held[] | null> {
+	async #takeBack(wanted: readonly WantedOffset[]): Promise<Assigned[] | null> {
 		const { client, member, stopped } = this.#parts;
-		const held = wanted.flatMap((each) => this.#held.get(partitionName(each)) ?? []);
-		const isFetching = () => !this.#isAbandoned && !stopped.aborted && held.every(({ state }) => state === "fetching");
-		if (held.length < wanted.length || !isFetching()) return null;
-		client.pause(namesOf(held));
-		await member.assignmentsRevoked(namesOf(held));
+		const assigned = wanted.flatMap((each) => this.#assigned.get(partitionName(each)) ?? []);
+		const isFetching = () => !this.#isAbandoned && !stopped.aborted && assigned.every(({ state }) => state === "fetching");
+		if (assigned.length < wanted.length || !isFetching()) return null;
+		client.pause(namesOf(assigned));
+		await member.assignmentsRevoked(namesOf(assigned));
 		if (!isFetching()) return null;
-		held.forEach((each, index) => {
+		assigned.forEach((each, index) => {
 			each.state = "resolving";
 			each.set = { to: (wanted[index] as WantedOffset).to, done: null };
 		});
-		return held;
+		return assigned;
 	}
 
-	#noteSet(held: Held, { topic, partition, offset, kept, again, passedOver }: StartPosition & SetCounts): void {
-		if (!held.set || held.set.done) return;
-		held.set.done = { topic, partition, to: offset, committed: kept ?? offset, again, passedOver };
-		this.#parts.listener.offsetSet(held.set.done);
+	#noteSet(assigned: Assigned, { topic, partition, offset, kept, again, passedOver }: StartPosition & SetCounts): void {
+		if (!assigned.set || assigned.set.done) return;
+		assigned.set.done = { topic, partition, to: offset, committed: kept ?? offset, again, passedOver };
+		this.#parts.listener.offsetSet(assigned.set.done);
 	}
 
 	/**
 	 * Tells the client about these starts. A partition that it already has is moved between two changes of the assignment: during a change
 	 * the client would take the move for its answer.
 	 */
-	async #begun(starts: readonly StartPosition[], open: readonly Held[]): Promise<void> {
+	async #begun(starts: readonly StartPosition[], open: readonly Assigned[]): Promise<void> {
 		const take = () => this.#parts.betweenPolls(() => this.#take(starts, open));
 		if (!open.some(({ isFetched }) => isFetched)) return await take();
 		const taken = this.#changes.then(take);
@@ -308,12 +309,12 @@ export class Assignment {
 	}
 
 	/** Assigns those that were not given away while waiting for a poll. */
-	#take(starts: readonly StartPosition[], open: readonly Held[]): void {
+	#take(starts: readonly StartPosition[], open: readonly Assigned[]): void {
 		const names = new Set(open.filter(isResolving).map(partitionName));
 		const wanted = starts.filter((start) => names.has(partitionName(start)));
 		if (wanted.length === 0 || this.#parts.stopped.aborted) return;
 		const { client, member } = this.#parts;
-		const isFetched = (start: StartPosition) => this.#held.get(partitionName(start))?.isFetched === true;
+		const isFetched = (start: StartPosition) => this.#assigned.get(partitionName(start))?.isFetched === true;
 		const [known, fresh] = [wanted.filter(isFetched), wanted.filter((start) => !isFetched(start))];
 		if (fresh.length > 0) client.assign(fresh, true);
 		for (const { topic, partition, offset } of known) client.seek({ topic, partition, offset });
@@ -325,7 +326,7 @@ export class Assignment {
 	#begin(starts: readonly StartPosition[]): void {
 		if (starts.length === 0) return;
 		for (const start of starts) {
-			Object.assign(this.#held.get(partitionName(start)) as Held, { state: "fetching", isFetched: true });
+			Object.assign(this.#assigned.get(partitionName(start)) as Assigned, { state: "fetching", isFetched: true });
 			this.#parts.listener.startResolved(start);
 		}
 		this.#parts.member.assignmentsReceived(starts.map((start) => ({ ...start, parked: parkedAt(start) })));
@@ -334,8 +335,8 @@ export class Assignment {
 	async #revoke(partitions: readonly TopicPartition[]): Promise<void> {
 		const { member, incremental, isLost, listener } = this.#parts;
 		const gone = (
-			incremental ? partitions.flatMap((each) => this.#held.get(partitionName(each)) ?? []) : [...this.#held.values()]
-		) as Held[];
+			incremental ? partitions.flatMap((each) => this.#assigned.get(partitionName(each)) ?? []) : [...this.#assigned.values()]
+		) as Assigned[];
 		for (const each of gone) each.state = "leaving";
 		await this.#storesEnd(gone);
 		if (this.#isAbandoned) return this.#giveAway(gone);
@@ -349,14 +350,14 @@ export class Assignment {
 	}
 
 	/** Waits until no start of these partitions is being stored. */
-	async #storesEnd(held: readonly Held[]): Promise<void> {
+	async #storesEnd(assigned: readonly Assigned[]): Promise<void> {
 		const { clock, stopped } = this.#parts;
-		const storing = Promise.all(held.map((each) => each.storing));
+		const storing = Promise.all(assigned.map((each) => each.storing));
 		await unlessAbortedFor(LAST_STORE_MS, storing, stopped, clock).catch(() => {});
 	}
 
-	#giveAway(gone: readonly Held[]): void {
-		for (const each of gone) this.#held.delete(partitionName(each));
+	#giveAway(gone: readonly Assigned[]): void {
+		for (const each of gone) this.#assigned.delete(partitionName(each));
 		this.#parts.client.unassign(
 			gone.filter(({ isFetched }) => isFetched),
 			this.#parts.incremental,
@@ -379,10 +380,10 @@ function parkedAt({ topic, partition, outOfRange }: StartPosition): BegunPartiti
 	return { code: "out_of_range", message: outOfRangeWords({ topic, partition, position: outOfRange.position }, outOfRange.log) };
 }
 
-function namesOf(held: Iterable<TopicPartition>): TopicPartition[] {
-	return Array.from(held, ({ topic, partition }) => ({ topic, partition }));
+function namesOf(assigned: Iterable<TopicPartition>): TopicPartition[] {
+	return Array.from(assigned, ({ topic, partition }) => ({ topic, partition }));
 }
 
-function isResolving({ state }: Held): boolean {
+function isResolving({ state }: Assigned): boolean {
 	return state === "resolving";
 }

@@ -21,7 +21,17 @@ function open(count: number) {
 		void told.push(...partitions.map(({ partition }) => `${what} ${partition}`));
 	const all = hands.map(
 		(hand, partition): Supervised<FakeChild> => ({
-			...{ topic: "t", partition, epoch: 1, suspicion: null, paused: false, held: false, parked: null, resuming: false, draining: null },
+			...{
+				topic: "t",
+				partition,
+				epoch: 1,
+				suspicion: null,
+				paused: false,
+				pausedByHand: false,
+				parked: null,
+				resuming: false,
+				draining: null,
+			},
 			lastTimestamp: 0,
 			child: {
 				queue: {
@@ -117,7 +127,7 @@ describe("a partition", () => {
 		const { pressure, all, told, has } = open(2);
 		for (const partition of [0, 1]) has(partition, { unfinished: 50 });
 		for (const each of all) pressure.received(each);
-		all[0].held = true;
+		all[0].pausedByHand = true;
 		all[1].parked = { code: "out_of_range", message: "", sinceMs: 0 };
 		for (const partition of [0, 1]) has(partition, { unfinished: 0 });
 		for (const each of all) pressure.finished(each);
@@ -163,7 +173,7 @@ describe("more should come slowly", () => {
 
 	it("whatever those have that nothing is fetched of, but not where that is all", () => {
 		expect(crowd([half, {}], ([, second]) => Object.assign(second as object, { paused: true }))).toBe(true);
-		expect(crowd([half, half], (all) => void all.map((each) => Object.assign(each, { held: true })))).toBe(false);
+		expect(crowd([half, half], (all) => void all.map((each) => Object.assign(each, { pausedByHand: true })))).toBe(false);
 	});
 
 	it("not while one is given away: its results come by polls", () => {
@@ -178,9 +188,9 @@ describe("more should come slowly", () => {
 it("nothing is fetched of what is paused, held or parked", () => {
 	const parked = { code: "c", message: "m", sinceMs: 0 };
 	const shut = [
-		{ paused: true, held: false, parked: null },
-		{ paused: false, held: true, parked: null },
-		{ paused: false, held: false, parked },
+		{ paused: true, pausedByHand: false, parked: null },
+		{ paused: false, pausedByHand: true, parked: null },
+		{ paused: false, pausedByHand: false, parked },
 	];
-	expect([...shut.map(isShut), isShut({ paused: false, held: false, parked: null })]).toEqual([true, true, true, false]);
+	expect([...shut.map(isShut), isShut({ paused: false, pausedByHand: false, parked: null })]).toEqual([true, true, true, false]);
 });

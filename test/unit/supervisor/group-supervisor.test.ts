@@ -36,8 +36,8 @@ class FakeChild {
 		this.calls.push("handlerChanged");
 	}
 
-	hold(): void {
-		this.calls.push("hold");
+	pause(): void {
+		this.calls.push("pause");
 	}
 
 	resume(): void {
@@ -220,7 +220,7 @@ describe("the group supervisor", () => {
 		supervisor.control({ topic: "t", partition: 0 }, "resume");
 		supervisor.control({ topic: "t", partition: 0 }, "restart");
 		expect(log.at(-1)).toBe("resume 0");
-		expect(child(0).calls).toEqual(["hold", "resume", "restart"]);
+		expect(child(0).calls).toEqual(["pause", "resume", "restart"]);
 		expect(supervisor.control({ topic: "t", partition: 7 }, "pause")).toBe(false);
 	});
 

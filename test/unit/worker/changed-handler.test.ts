@@ -82,7 +82,7 @@ describe("a file that is saved while the partition runs", () => {
 	it("is what a resume runs", async () => {
 		const h = new WorkerHarness();
 		await h.running(1);
-		await h.act(() => h.worker.hold());
+		await h.act(() => h.worker.pause());
 		await h.act(() => h.thread.handled());
 		await h.act(() => h.worker.handlerChanged());
 		await h.deliver(1);

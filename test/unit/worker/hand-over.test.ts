@@ -98,7 +98,7 @@ describe("a thread that is started", () => {
 		const end = await h.parts.turn.alone(new AbortController().signal);
 		const started = start().then((each) => each.started);
 		await settle();
-		waits.held = true;
+		waits.isPaused = true;
 		end?.();
 		expect([await settled(started), h.threads.length]).toEqual([{ what: "not-now" }, 0]);
 	});
@@ -140,9 +140,9 @@ describe("a run that is handed over", () => {
 		waits.anew.add("skip");
 		expect(await settled(handOver.hand(run))).toEqual({ what: "not-now" });
 		waits.anew.clear();
-		waits.held = true;
+		waits.isPaused = true;
 		expect(await settled(handOver.hand(run))).toEqual({ what: "not-now" });
-		waits.held = false;
+		waits.isPaused = false;
 		waits.idleDeath = { reason: "exit", message: "it died", stack: null };
 		expect(await settled(handOver.hand(run))).toEqual({ what: "not-now" });
 		expect(h.runs).toEqual([]);

@@ -621,7 +621,7 @@ describe("a person", () => {
 	it("holds a partition: what runs is finished, nothing more is handed over until it may go on", async () => {
 		const h = new WorkerHarness();
 		await h.running(1);
-		h.worker.hold();
+		h.worker.pause();
 		await h.deliver(2);
 		await h.act(() => h.thread.handled());
 		expect([h.finished, h.runs]).toEqual([[0], ["0"]]);
@@ -733,7 +733,7 @@ describe("a run that goes on", () => {
 	it("is cut short by a pause, and goes on behind what was handled", async () => {
 		const h = new WorkerHarness();
 		await h.running(4);
-		await h.act(() => h.worker.hold());
+		await h.act(() => h.worker.pause());
 		expect(h.thread.calls.at(-1)).toBe("cut short");
 		await h.act(() => h.thread.handledTo(1));
 		expect([h.finished, h.runs]).toEqual([[0], ["0 1 2 3"]]);
@@ -744,7 +744,7 @@ describe("a run that goes on", () => {
 	it("does not begin where a pause comes while its thread starts", async () => {
 		const h = new WorkerHarness();
 		await h.deliver(2);
-		await h.act(() => h.worker.hold());
+		await h.act(() => h.worker.pause());
 		await h.act(() => h.thread.ready());
 		expect(h.runs).toEqual([]);
 		await h.act(() => h.worker.resume());

@@ -104,7 +104,7 @@ describe("a run that waits for its turn", () => {
 
 	it("is given back by a pause, and handed over again when it goes on", async () => {
 		const harness = await waiting();
-		await harness.act(() => harness.worker.hold());
+		await harness.act(() => harness.worker.pause());
 		expect([harness.thread.pending, harness.worker.queue.queued]).toEqual([null, 3]);
 		await harness.act(() => harness.worker.resume());
 		await harness.act(() => harness.thread.handled());
@@ -118,7 +118,7 @@ describe("a run that waits for its turn", () => {
 		const harness = await waiting();
 		await harness.act(() => harness.thread.threw());
 		await harness.clock.advance(10_000);
-		await harness.act(() => harness.worker.hold());
+		await harness.act(() => harness.worker.pause());
 		await harness.act(() => harness.worker.resume());
 		expect(harness.thread.calls).toEqual(["start", "run 0 1 2", "renew", "run 0", "renew", "run 0"]);
 	});

@@ -40,7 +40,7 @@ describe("a message that a person wants passed over", () => {
 
 	it("is taken out of a partition that a person paused, which stays so", async () => {
 		const h = new WorkerHarness();
-		h.worker.hold();
+		h.worker.pause();
 		await h.deliver(2);
 		const told = skipping(h, 1);
 		await settle();
@@ -91,7 +91,7 @@ describe("a message that a person wants passed over", () => {
 		const h = new WorkerHarness();
 		let stored: () => void = () => {};
 		h.storeLetter = () => new Promise((resolve) => (stored = resolve));
-		h.worker.hold();
+		h.worker.pause();
 		await h.deliver(1);
 		const told = skipping(h, 0);
 		await settle();
