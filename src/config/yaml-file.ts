@@ -44,7 +44,7 @@ function errorLines(errors: readonly YAMLError[], lines: LineCounter): string[] 
 		const { line, col } = lines.linePos(pos[0]);
 		return `  line ${line}, column ${col}: ${wordsOf[code] ?? message.replace(found, "")}`;
 	});
-	return errors.length > MAX_ERRORS ? [...told, `  and ${errors.length - MAX_ERRORS} more, which may come of these`] : told;
+	return errors.length > MAX_ERRORS ? [...told, `  and ${errors.length - MAX_ERRORS} more, which may follow from these`] : told;
 }
 
 /** The document's values, or why they can't be read. */

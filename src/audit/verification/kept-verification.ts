@@ -73,7 +73,7 @@ export class KeptVerification implements AsyncDisposable {
 			await mkdir(folder, { recursive: true, mode: 0o700 });
 			const names = await readdir(folder);
 			if (!names.every((name) => OWN.test(name)))
-				throw refusal(folder, "holds other files: name an empty folder, or one that is not there");
+				throw refusal(folder, "holds other files: name an empty folder, or one that does not exist");
 			await lock(folder);
 			try {
 				return new KeptVerification(folder, identity, names.includes(STATE) ? await stateIn(folder, identity) : null);

@@ -9,36 +9,42 @@ import type { Problem } from "./problems.ts";
 /** librdkafka's default. */
 const DEFAULT_MAX_POLL_INTERVAL_MS = 300_000;
 
-/** Properties that PocKaffe sets itself, and what to use instead. */
+const AFTER_ROWS = "offsets are committed only after their rows are durable";
+const ALL_REPLICAS = "offsets are committed only after all in-sync replicas have the records";
+const IN_ORDER = "records are produced once and in order";
+const UNTIL_TAKEN = "a record is tried until the broker has it or refuses it (deliveryTimeoutMs of createProducer)";
+const CALLBACKS = "the daemon sets the callbacks";
+
+/** Properties that PocKaffe sets itself: what to use instead, or why not. */
 const refusedProperties: Readonly<Record<string, string>> = {
-	"group.id": "kafka.group",
-	"group.instance.id": "kafka.instanceId",
-	"group.protocol": "kafka.protocol",
-	"partition.assignment.strategy": "kafka.protocol",
-	"enable.auto.commit": "nothing: offsets are committed only behind durable rows",
-	"auto.commit.enable": "nothing: offsets are committed only behind durable rows",
-	"enable.auto.offset.store": "nothing: offsets are committed only behind durable rows",
-	"auto.commit.interval.ms": "offsets.commitIntervalMs",
-	"auto.offset.reset": "kafka.startFrom and kafka.onOffsetOutOfRange",
-	"enable.partition.eof": "nothing: the daemon needs the ends of partitions",
-	"bootstrap.servers": "kafka.brokers",
-	"metadata.broker.list": "kafka.brokers",
-	"security.protocol": "kafka.tls and kafka.sasl",
-	"sasl.mechanism": "kafka.sasl.mechanism",
-	"sasl.mechanisms": "kafka.sasl.mechanism",
-	"sasl.username": "kafka.sasl.username",
-	"sasl.password": "kafka.sasl.password",
-	acks: "nothing: an offset is committed only behind records that all in-sync replicas have",
-	"request.required.acks": "nothing: an offset is committed only behind records that all in-sync replicas have",
-	"enable.idempotence": "nothing: records are produced once and in order",
-	"enable.gapless.guarantee": "nothing: records are produced once and in order",
-	"transactional.id": "nothing: records are produced without transactions",
-	"message.timeout.ms": "nothing: a record is tried until the broker has it or refuses it (deliveryTimeoutMs of createProducer)",
-	"delivery.timeout.ms": "nothing: a record is tried until the broker has it or refuses it (deliveryTimeoutMs of createProducer)",
-	"log.queue": "nothing: the daemon hears the client's log",
-	rebalance_cb: "nothing: callbacks are the daemon's",
-	offset_commit_cb: "nothing: callbacks are the daemon's",
-	event_cb: "nothing: callbacks are the daemon's",
+	"group.id": "use kafka.group",
+	"group.instance.id": "use kafka.instanceId",
+	"group.protocol": "use kafka.protocol",
+	"partition.assignment.strategy": "use kafka.protocol",
+	"enable.auto.commit": AFTER_ROWS,
+	"auto.commit.enable": AFTER_ROWS,
+	"enable.auto.offset.store": AFTER_ROWS,
+	"auto.commit.interval.ms": "use offsets.commitIntervalMs",
+	"auto.offset.reset": "use kafka.startFrom and kafka.onOffsetOutOfRange",
+	"enable.partition.eof": "the daemon needs the ends of partitions",
+	"bootstrap.servers": "use kafka.brokers",
+	"metadata.broker.list": "use kafka.brokers",
+	"security.protocol": "use kafka.tls and kafka.sasl",
+	"sasl.mechanism": "use kafka.sasl.mechanism",
+	"sasl.mechanisms": "use kafka.sasl.mechanism",
+	"sasl.username": "use kafka.sasl.username",
+	"sasl.password": "use kafka.sasl.password",
+	acks: ALL_REPLICAS,
+	"request.required.acks": ALL_REPLICAS,
+	"enable.idempotence": IN_ORDER,
+	"enable.gapless.guarantee": IN_ORDER,
+	"transactional.id": "records are produced without transactions",
+	"message.timeout.ms": UNTIL_TAKEN,
+	"delivery.timeout.ms": UNTIL_TAKEN,
+	"log.queue": "the daemon reads the client's log",
+	rebalance_cb: CALLBACKS,
+	offset_commit_cb: CALLBACKS,
+	event_cb: CALLBACKS,
 };
 
 /** Numeric properties that the daemon needs for the client's reports. */
@@ -86,7 +92,7 @@ function ownTableRules({ tables, offsets, deadLetters }: Config): Problem[] {
 function kafkaRules({ kafka }: Config): Problem[] {
 	const problems: Problem[] = Object.keys(kafka.properties)
 		.filter((name) => name in refusedProperties)
-		.map((name) => ({ path: ["kafka", "properties", name], rule: `is refused here; use ${refusedProperties[name]}` }));
+		.map((name) => ({ path: ["kafka", "properties", name], rule: `is refused here: ${refusedProperties[name]}` }));
 	for (const [name, { least, most, why }] of Object.entries(neededNumbers)) {
 		const value = kafka.properties[name];
 		const isRight = value === undefined || (Number(value) >= least && Number(value) <= most);
@@ -100,9 +106,9 @@ function kafkaRules({ kafka }: Config): Problem[] {
 	const { mechanism, username, password, passwordFile } = kafka.sasl;
 	if (password && passwordFile) problems.push({ path: ["kafka", "sasl"], rule: "takes password or passwordFile, not both" });
 	if (mechanism && !(username && (password || passwordFile)))
-		problems.push({ path: ["kafka", "sasl"], rule: "needs username and password (or passwordFile) beside mechanism" });
+		problems.push({ path: ["kafka", "sasl"], rule: "needs username and password (or passwordFile) together with mechanism" });
 	if (!mechanism && (username || password || passwordFile))
-		problems.push({ path: ["kafka", "sasl", "mechanism"], rule: "is needed beside username and password" });
+		problems.push({ path: ["kafka", "sasl", "mechanism"], rule: "is needed together with username and password" });
 	if ((kafka.tls.cert && !kafka.tls.key) || (kafka.tls.key && !kafka.tls.cert)) {
 		problems.push({ path: ["kafka", "tls"], rule: "needs cert and key together" });
 	}
@@ -132,7 +138,7 @@ function tableRules(config: Config): Problem[] {
 				problems.push({
 					path: [...path, "columns", column],
 					value: written,
-					rule: "decides which version is newer: timestamptz without a length",
+					rule: "must be timestamptz without a precision: it decides which version is newer",
 				});
 		}
 		return problems;

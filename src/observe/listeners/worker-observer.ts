@@ -203,7 +203,7 @@ export function observeSupervisor({ metrics, logger, totals }: ObserverParts) {
 			const name = partitionName({ topic, partition });
 			if (timestampRegressions === 0 || regressed.has(name)) return;
 			regressed.add(name);
-			const advice = "under cas.version timestamp such an update loses against the older offset; cas.version offset or field avoids it";
+			const advice = "with cas.version timestamp such an update counts as stale and is lost; cas.version offset or field avoids that";
 			logger.warn({ topic, partition }, `${name} has messages with an older timestamp than an earlier message: ${advice}`);
 		},
 		drained({ durationMs, timedOut, committed, unfinished, ...fact }: DrainedFact): void {

@@ -101,9 +101,9 @@ export function observeWriter({ metrics, logger, clock, totals }: ObserverParts)
 
 /** Warned once per table; the counter has the number of rows. */
 function suppressedWords({ table, suppressed }: WrittenFact): string {
-	const what = `${table} did not take ${suppressed} rows, without an error and with nothing as new stored`;
-	const why = "a trigger that returns null, or a rule, keeps them out";
-	return `${what}: ${why}. Their messages count as finished; verify reports such rows as missing or older`;
+	const what = `${table} did not take ${suppressed} rows: there was no error, and no row as new is stored`;
+	const why = "a trigger that returns null, or a rule, leaves them out";
+	return `${what}; ${why}. Their messages count as finished; verify reports such rows as missing or older`;
 }
 
 function countRows(metrics: ObserverParts["metrics"], totals: RunTotals, { table, stale, ...counts }: WrittenFact): void {

@@ -155,7 +155,7 @@ describe("the file", () => {
 		[
 			"a version that is rounded",
 			"tables: {t: {columns: {v: timestamptz(3)}, cas: {version: field, field: v}}}",
-			/columns\.v: "timestamptz\(3\)" – decides/,
+			/columns\.v: "timestamptz\(3\)" – must be timestamptz without a precision: it decides/,
 		],
 		["an unknown key that no key is near", "a0: {}", /^\s*a0 – is no known key$/],
 		["a number that is not set", 'batch: {maxRows: "${NOPE}"}', /batch\.maxRows – \$\{NOPE\} is not set/],
