@@ -1,12 +1,12 @@
 /**
  * What a daemon is compared with in a rolling restart: a member that notes each message and does no more, by node-rdkafka alone.
- * Its argument is JSON: { brokers, topic, group, protocol, clientId, notes }. After each rebalance it prints how many partitions it has.
- * SIGTERM has it commit, leave and exit.
+ * Its argument is JSON: { brokers, topic, group, protocol, isStatic, clientId, notes }. After each rebalance it prints how many partitions it has.
+ * SIGTERM has it commit, leave (a static member stays in the group) and exit.
  */
 import { openSync, writeSync } from "node:fs";
 import Kafka from "node-rdkafka";
 
-const { brokers, topic, group, protocol, clientId, notes } = JSON.parse(process.argv[2]);
+const { brokers, topic, group, protocol, isStatic, clientId, notes } = JSON.parse(process.argv[2]);
 const POLL_MS = 2;
 const COMMIT_MS = 100;
 const ASSIGN = Kafka.CODES.ERRORS.ERR__ASSIGN_PARTITIONS;
@@ -29,6 +29,7 @@ const client = new Kafka.KafkaConsumer(
 		"enable.auto.commit": false,
 		"fetch.wait.max.ms": 20,
 		...ofProtocol,
+		...(isStatic ? { "group.instance.id": clientId } : {}),
 		rebalance_cb(error, partitions) {
 			const incremental = protocol !== "eager";
 			if (error.code === ASSIGN) {
@@ -45,7 +46,7 @@ const client = new Kafka.KafkaConsumer(
 				else client.unassign();
 			}
 			console.log(owned.size);
-			if (isLeaving && owned.size === 0) leave();
+			if (isLeaving && !isStatic && owned.size === 0) leave();
 		},
 	},
 	{ "auto.offset.reset": "earliest" },
@@ -71,8 +72,8 @@ client.connect({ timeout: 60_000 }, (error) => {
 	process.once("SIGTERM", () => {
 		for (const timer of [committing, waking]) clearInterval(timer);
 		isLeaving = true;
-		client.unsubscribe();
-		if (owned.size === 0) leave();
+		if (!isStatic) client.unsubscribe();
+		if (isStatic || owned.size === 0) leave();
 	});
 	leave = () => {
 		clearInterval(polling);

@@ -26,11 +26,13 @@ export const rollingBench = defineBench({
 		partitions: number("--partitions <count>", "partitions", 6),
 		rounds: amount("--rounds <count>", "how often each daemon is replaced", 5),
 		protocol: word("--protocol <name>", "the group's protocol", ["classic", "eager", "consumer"], "classic"),
+		ending: word("--ending <name>", "how a daemon ends: SIGTERM, or kill -9", ["drain", "kill"], "drain"),
+		membership: word("--membership <name>", "whether a successor takes over its predecessor's name", ["dynamic", "static"], "dynamic"),
 		absence: count("--absence <ms>", "from the end of a daemon to the start of its successor", 0),
 		work: count("--work <ms>", "how long the daemons' handler takes for a message", 0),
 		contenders: words("--contenders <names>", "who is restarted", ["pockaffe", "bare"]),
 	},
-	async run({ rate, daemons, partitions, rounds, protocol, absence, work, contenders }, setting) {
+	async run({ rate, daemons, partitions, rounds, protocol, ending, membership, absence, work, contenders }, setting) {
 		await using servers = await startRealServers(setting);
 		const { brokers, databaseUrl, folder, db } = servers;
 		const tally = new Tally();
@@ -44,6 +46,8 @@ export const rollingBench = defineBench({
 					folder,
 					...names,
 					protocol,
+					isKilled: ending === "kill",
+					isStatic: membership === "static",
 					partitions,
 					daemons,
 					perSecond: rate,
@@ -58,7 +62,7 @@ export const rollingBench = defineBench({
 				note(tally, contender, result.pausesMs);
 				tally.note(contender, { label: "before any restart, max ms", unit: "ms", digits: 0 }, quantile(result.quietMs, 1));
 				tally.note(contender, { label: "handled twice", unit: "messages", digits: 0 }, result.handledTwice.length);
-				const failed = result.exitCodes.filter((code) => code !== 0);
+				const failed = result.exitCodes.filter((code) => code !== 0 && !(ending === "kill" && code === 137));
 				if (failed.length > 0) findings.push(`rolling: ${contender} ended with ${failed.join(", ")}`);
 				if (!isBare) await db.database.query("drop table events");
 			}
@@ -69,9 +73,9 @@ export const rollingBench = defineBench({
 });
 
 /** Starts members of node-rdkafka alone. */
-function startBare({ brokers, topic, group, protocol }: RollingRestartOptions): NonNullable<RollingRestartOptions["start"]> {
+function startBare({ brokers, topic, group, protocol, isStatic }: RollingRestartOptions): NonNullable<RollingRestartOptions["start"]> {
 	return async (slot, notes): Promise<RollingMember> => {
-		const given = JSON.stringify({ brokers, topic, group, protocol, clientId: `bare-${slot}`, notes });
+		const given = JSON.stringify({ brokers, topic, group, protocol, isStatic, clientId: `bare-${slot}`, notes });
 		const child = spawn(process.execPath, [script, given], { stdio: ["ignore", "pipe", "inherit"] });
 		const exit = once(child, "exit");
 		const forget = endWithProcess(() => signalTo(child.pid as number, "SIGKILL"));
@@ -83,11 +87,11 @@ function startBare({ brokers, topic, group, protocol }: RollingRestartOptions): 
 			child.kill(signal);
 			const [code] = (await exit) as [number | null];
 			forget();
-			return code ?? 1;
+			return code ?? (signal === "SIGKILL" ? 137 : 1);
 		};
 		return {
 			partitions: async () => partitions,
-			stop: () => end("SIGTERM"),
+			stop: end,
 			[Symbol.asyncDispose]: async () => void (await end("SIGKILL")),
 		};
 	};

@@ -24,6 +24,7 @@ import type { Random } from "../core/random.ts";
 import type { TableLayout } from "../core/rows/rows.ts";
 import { knownSecrets } from "../core/text/secret-mask.ts";
 import { lifetime } from "../core/waiting/lifetime.ts";
+import { unlessAborted } from "../core/waiting/unless-aborted.ts";
 import type { SummaryFigures } from "../embedded/summary-line.ts";
 import { filesOf, kafkaClientSettings } from "../kafka/client/client-settings.ts";
 import { ConsumerClient, librdkafkaVersion } from "../kafka/client/consumer-client.ts";
@@ -227,7 +228,7 @@ export class Daemon {
 		this.#problemLog.start();
 		this.#watchHandler();
 		// Not awaited: a module that can't be loaded is reported also while Kafka and the database are away.
-		void this.delivery.reserves.begin();
+		const reserves = this.delivery.reserves.begin();
 		await prepareTables({
 			database: this.database,
 			layouts: this.layouts,
@@ -247,6 +248,8 @@ export class Daemon {
 		});
 		if (signal.aborted) return;
 		await this.#renewedFiles.start();
+		// To join takes partitions from members that are at work. So the threads for them stand first.
+		await unlessAborted(reserves, signal).catch(() => {});
 		if (signal.aborted) return;
 		await this.delivery.start();
 		this.stallDetector.start();

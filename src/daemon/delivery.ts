@@ -153,7 +153,6 @@ export class Delivery {
 			supervisor: this.supervisor,
 			ledger: this.ledger,
 			consumer: this.consumer,
-			incremental: isIncremental(config.kafka.protocol),
 			watermarks: async (partition) => this.#client.watermarks(partition),
 			decideAgain: (partition) => void this.#guard.decideAgain(partition),
 		});

@@ -16,8 +16,6 @@ export interface PartitionRequestsParts {
 	readonly supervisor: GroupSupervisor<PartitionWorker>;
 	readonly ledger: OffsetLedger;
 	readonly consumer: GroupConsumer;
-	/** True if assignments come as differences (cooperative, KIP-848). */
-	readonly incremental: boolean;
 	readonly watermarks: (partition: TopicPartition) => Promise<{ low: number; high: number }>;
 	/** Decides again about a partition that is parked at its position. */
 	readonly decideAgain: (partition: TopicPartition) => void;
@@ -32,13 +30,12 @@ export class PartitionRequests {
 	readonly #offsets: OffsetRequests;
 
 	constructor(parts: PartitionRequestsParts) {
-		const { clock, supervisor, incremental, watermarks } = parts;
+		const { clock, supervisor, watermarks } = parts;
 		this.#parts = parts;
 		this.#offsets = new OffsetRequests({
 			clock,
 			isAssigned: (partition) => supervisor.children.has(partitionName(partition)),
 			watermarks,
-			pausesEnded: () => (incremental ? [] : [...supervisor.children.values()].filter(({ pausedByHand }) => pausedByHand)),
 			move: (wanted) => this.#move(wanted),
 		});
 	}

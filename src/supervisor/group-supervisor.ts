@@ -23,6 +23,8 @@ const NOT_TAKEN = "not_taken";
 const TAKE_AGAIN_MS = 10_000;
 /** Minimum time for the commit after a drain that took all its time; still within a container's ten seconds. */
 const LEAST_COMMIT_MS = 1_000;
+/** A rebalance that gives partitions back is over by then, even if another member drains for all its time. */
+const REBALANCE_MS = 30_000;
 
 /**
  * Starts, drains and ends one child per assigned partition. It is the group consumer's member: the `assignments…`, `messages…` and
@@ -32,6 +34,8 @@ export class GroupSupervisor<AChild extends Child> {
 	readonly #parts: SupervisorParts<AChild>;
 	readonly #children = new Map<string, Supervised<AChild>>();
 	readonly #pressure: BackPressure<AChild>;
+	/** Partitions that were given away while a person had paused them. If they come back by then (monotonic), they are paused again. */
+	readonly #pausedUntil = new Map<string, number>();
 	#stopping = false;
 
 	constructor(parts: SupervisorParts<AChild>) {
@@ -54,6 +58,7 @@ export class GroupSupervisor<AChild extends Child> {
 		if (this.#stopping) return;
 		for (const assigned of partitions) {
 			const supervised = this.#startChild(assigned);
+			if (this.#comesBackPaused(supervised)) this.#pauseByHand(supervised);
 			if (assigned.parked) this.#park(supervised, assigned.parked);
 		}
 		const paused = [...this.#children.values()].filter(isShut);
@@ -82,6 +87,8 @@ export class GroupSupervisor<AChild extends Child> {
 		const unfinished = released.reduce((sum, { child }) => sum + child.queue.handed, 0);
 		const leftMs = limits.drainTimeoutMs - (clock.monotonic() - startedAt);
 		const committed = await this.#parts.commit(released, Math.max(LEAST_COMMIT_MS, leftMs));
+		const untilMs = clock.monotonic() + limits.drainTimeoutMs + REBALANCE_MS;
+		for (const each of released) if (each.pausedByHand) this.#pausedUntil.set(partitionName(each), untilMs);
 		this.#forget(released);
 		if (timedOut) for (const { child } of released) void child.kill();
 		const names = released.map(({ topic, partition }) => ({ topic, partition }));
@@ -190,8 +197,7 @@ export class GroupSupervisor<AChild extends Child> {
 		if (!supervised || supervised.draining) return false;
 		switch (action) {
 			case "pause":
-				supervised.pausedByHand = true;
-				supervised.child.pause();
+				this.#pauseByHand(supervised);
 				this.#parts.valve.pause([supervised]);
 				return true;
 			case "resume":
@@ -259,6 +265,18 @@ export class GroupSupervisor<AChild extends Child> {
 	/** Something that a drain may wait for changed: rows were written, or the database became blocked. */
 	nudge(): void {
 		for (const { child, draining } of this.#children.values()) if (draining) child.nudge();
+	}
+
+	#pauseByHand(supervised: Supervised<AChild>): void {
+		supervised.pausedByHand = true;
+		supervised.child.pause();
+	}
+
+	/** In an eager group each rebalance takes all partitions for a moment. That ends no pause. */
+	#comesBackPaused(partition: TopicPartition): boolean {
+		const untilMs = this.#pausedUntil.get(partitionName(partition)) ?? 0;
+		this.#pausedUntil.delete(partitionName(partition));
+		return this.#parts.clock.monotonic() < untilMs;
 	}
 
 	#current(position: TopicPartition & { readonly epoch: number }): Supervised<AChild> | null {

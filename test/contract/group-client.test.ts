@@ -15,6 +15,7 @@ async function open(partitions: number): Promise<GroupScene> {
 	const kafka = new SimKafka(world, partitions, { latencyMs: 20, fails: 0, answerLost: 0, repeats: 0 }, observer, {
 		forgives: false,
 		hasIds: true,
+		isEager: false,
 	});
 	const next = Array.from({ length: partitions }, () => 0);
 	let processes = 0;

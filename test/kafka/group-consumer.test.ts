@@ -112,6 +112,31 @@ describeOnKafka("partitions that change hands", () => {
 		},
 	);
 
+	it("stay where they are until a new member's threads have loaded the handler", async () => {
+		await using folder = await temporaryFolder();
+		await using db = await createTestDatabase();
+		const [topic, group] = [uniqueName("ready"), uniqueName("g")];
+		await loadTopic(brokers, { name: topic, partitions: 4 }, []);
+		const [loads, go] = [join(folder.path, "loads"), join(folder.path, "go")];
+		const source = `
+			import { appendFileSync, existsSync } from "node:fs";
+			if (process.env.WAITS) {
+				appendFileSync(${JSON.stringify(loads)}, "load\\n");
+				while (!existsSync(${JSON.stringify(go)})) await new Promise((resolve) => setTimeout(resolve, 20));
+			}
+			export const handleMessage = () => {};`;
+		await writeFile(join(folder.path, "handler.mjs"), source);
+		const config = { ...configFor({ topics: [topic], group }, db.url), handler: { module: "./handler.mjs", timeoutMs: 300_000 } };
+		await using slow = await runDaemon(folder.path, config, { WAITS: "true" });
+		await waitFor("a thread that loads", () => readFile(loads, "utf8"));
+		await using quick = await runDaemon(folder.path, config);
+		await waitFor("all partitions", async () => (await quick.status()).partitions.length === 4);
+		expect(await slow.status()).toMatchObject({ memberState: "connecting", partitions: [] });
+		await writeFile(go, "");
+		await shared(slow, quick);
+		expect([await slow.stop(), await quick.stop()]).toEqual([0, 0]);
+	});
+
 	it("keep their worker and its state where they stay (cooperative)", async () => {
 		await using folder = await temporaryFolder();
 		await using second = await temporaryFolder();
@@ -128,7 +153,10 @@ describeOnKafka("partitions that change hands", () => {
 			export const init = ({ partition }) => appendFileSync(${JSON.stringify(log)}, partition + "\\n");
 			export const handleMessage = () => {};`;
 		await writeFile(join(folder.path, "handler.mjs"), source);
-		const config = { ...configFor({ topics: [topic], group }, db.url), handler: { module: join(folder.path, "handler.mjs") } };
+		const config = {
+			...configFor({ topics: [topic], group, protocol: "classic" }, db.url),
+			handler: { module: join(folder.path, "handler.mjs") },
+		};
 		await using daemon = await runDaemon(folder.path, config);
 		await waitFor("four workers", async () => (await readFile(log, "utf8")).trim().split("\n").length === 4);
 		const other = await runDaemon(second.path, config);

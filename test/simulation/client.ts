@@ -65,6 +65,11 @@ export class SimClient extends EventEmitter<GroupClientEvents> implements GroupC
 		return this.#cutOff || this.process.frozen || !this.process.alive;
 	}
 
+	/** It gives up what it has by itself, and then leaves: it asks nobody. */
+	get isLeaving(): boolean {
+		return this.#leaving !== null;
+	}
+
 	get position(): ReadonlyMap<number, number> {
 		return this.#positions;
 	}
@@ -177,19 +182,21 @@ export class SimClient extends EventEmitter<GroupClientEvents> implements GroupC
 		if (this.#unanswered === "assign") this.#answer();
 	}
 
-	/** Answers a revocation, or takes from an assignment; like the real one it gives away only what it has. */
-	unassign(partitions: readonly TopicPartition[]): void {
-		for (const { partition } of partitions) {
+	/** Answers a revocation, or takes from an assignment; like the real one it gives away only what it has. An eager one gives up all. */
+	unassign(partitions: readonly TopicPartition[], incremental: boolean): void {
+		for (const { partition } of incremental ? partitions : []) {
 			if (!this.#positions.has(partition)) throw new KafkaError("not in the current assignment", INVALID_ARGUMENT);
 		}
-		for (const { partition } of partitions) {
+		const gone = incremental ? partitions.map(({ partition }) => partition) : [...this.#positions.keys()];
+		for (const partition of gone) {
 			this.#positions.delete(partition);
 			if (!this.#kafka.forgives) this.#lives.delete(partition);
 			this.#kafka.observer.released(this, partition, this.#rejoins);
 		}
 		// A closing client takes every answer for that of its revocation.
-		if (this.#unanswered === null || (this.#unanswered === "assign" && !this.#closed)) return;
-		for (const partition of this.#revoking) this.#granted.delete(partition);
+		if (this.#unanswered === null || (this.#unanswered === "assign" && incremental && !this.#closed)) return;
+		// An assignment that is answered like this belongs to the member still, and will be revoked.
+		if (incremental || this.#unanswered === "revoke") for (const partition of this.#revoking) this.#granted.delete(partition);
 		this.#answer();
 	}
 

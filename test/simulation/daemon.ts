@@ -5,6 +5,7 @@ import type { Evidence } from "../../src/core/messages/hand-note.ts";
 import { partitionName } from "../../src/core/messages/message.ts";
 import { Delivery } from "../../src/daemon/delivery.ts";
 import { buildStallDetector } from "../../src/daemon/stall-detection.ts";
+import { isIncremental } from "../../src/kafka/client/consumer-settings.ts";
 import type { StallDetector } from "../../src/kafka/watches/stall-detector.ts";
 import { DeadLetterTable } from "../../src/sink/dead-letters/dead-letter-table.ts";
 import { SharedThreads } from "../../src/worker/thread/shared-threads.ts";
@@ -69,6 +70,7 @@ export class SimDaemon {
 			},
 			threads: new SharedThreads({
 				maxThreads: config.workers.maxThreads,
+				keepsRevoked: !isIncremental(config.kafka.protocol),
 				clock: process,
 				createHost: () =>
 					new SimThread({

@@ -54,6 +54,8 @@ export interface KafkaTraits {
 	readonly forgives: boolean;
 	/** Topics have ids, and the client can ask for them. */
 	readonly hasIds: boolean;
+	/** Members give up all that they have before each assignment, and are assigned anew together. */
+	readonly isEager: boolean;
 }
 
 /** One topic and one group. */
@@ -82,7 +84,7 @@ export class SimKafka {
 		partitions: number,
 		faults: KafkaFaults,
 		observer: KafkaObserver,
-		traits: KafkaTraits = { forgives: false, hasIds: true },
+		traits: KafkaTraits = { forgives: false, hasIds: true, isEager: false },
 	) {
 		this.world = world;
 		this.#traits = traits;
@@ -97,6 +99,10 @@ export class SimKafka {
 
 	get forgives(): boolean {
 		return this.#traits.forgives;
+	}
+
+	get isEager(): boolean {
+		return this.#traits.isEager;
 	}
 
 	/** The topic's id; null where it can't be known. */
@@ -187,7 +193,7 @@ export class SimKafka {
 		member.pending = null;
 		member.epoch++;
 		if (kind === "revoke") {
-			this.#generation++;
+			if (!this.isEager) this.#generation++;
 			for (const partition of partitions) {
 				member.owned.delete(partition);
 				if (this.#owners.get(partition) === member) this.#owners.delete(partition);
@@ -233,8 +239,30 @@ export class SimKafka {
 		}
 	}
 
-	/** Gives every member one callback at a time until all have what they are to have. */
 	#reconcile(): void {
+		if (this.isEager) this.#reconcileTogether();
+		else this.#reconcileEach();
+	}
+
+	/** Takes everything from everybody; who has nothing any more has joined, and when all have, each is assigned its whole share. */
+	#reconcileTogether(): void {
+		const members = [...this.#members.values()];
+		if (members.every(({ generation }) => generation === this.#generation)) return;
+		for (const member of members) {
+			if (member.pending || member.owned.size === 0 || member.client.isLeaving) continue;
+			member.pending = { kind: "revoke", partitions: [...member.owned] };
+			member.client.rebalanced(kafkaErrors.revokePartitions, member.pending.partitions);
+		}
+		if (members.some(({ pending, owned }) => pending || owned.size > 0)) return;
+		for (const [member, target] of this.#targets()) {
+			for (const partition of target) this.#owners.set(partition, member);
+			Object.assign(member, { owned: target, generation: this.#generation, pending: { kind: "assign", partitions: [...target] } });
+			member.client.rebalanced(kafkaErrors.assignPartitions, [...target]);
+		}
+	}
+
+	/** Gives every member one callback at a time until all have what they are to have. */
+	#reconcileEach(): void {
 		const targets = this.#targets();
 		for (const member of this.#members.values()) {
 			if (member.pending) continue;

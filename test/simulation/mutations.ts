@@ -336,7 +336,37 @@ export const mutations: readonly Mutation[] = [
 	{
 		what: "a partition comes back to the thread that had what it left unfinished",
 		breaks: "another-past",
-		kinds: "breaker",
+		kinds: "breaker,eager",
 		edits: [{ file: "src/daemon/given-away.ts", from: " && childOf(partition)?.queue.handed === 0", to: "" }],
+	},
+	{
+		what: "the bytes of finished messages count for ever",
+		breaks: "stands-still",
+		kinds: "tight bytes",
+		edits: [{ file: "src/worker/message-queue.ts", from: "this.#bytes -= held.batch.bytes.byteLength;", to: "" }],
+	},
+	{
+		what: "a message whose letter the breaker withholds counts as finished",
+		breaks: "committed-unsettled",
+		kinds: "breaker",
+		edits: [
+			{
+				file: "src/worker/outcomes/letter-gate.ts",
+				from: "for (const each of [...others, { held, message }]) queue.withhold(each.held, each.message);",
+				to: "for (const each of others) queue.withhold(each.held, each.message);",
+			},
+		],
+	},
+	{
+		what: "a letter whose statement failed counts as stored",
+		breaks: "committed-unsettled",
+		kinds: "breaker",
+		edits: [
+			{
+				file: "src/sink/dead-letters/dead-letter-table.ts",
+				from: "await this.#send(batch);",
+				to: "await this.#send(batch).catch(() => {});",
+			},
+		],
 	},
 ];

@@ -17,6 +17,8 @@ export interface Scenario extends Kinds {
 	readonly keeps: boolean;
 	/** Topics have ids. */
 	readonly hasIds: boolean;
+	/** The group assigns as a whole. */
+	readonly isEager: boolean;
 }
 
 /** Dead letters in a row at which the breaker opens, in runs where it may. */
@@ -52,9 +54,9 @@ const base: Config = loadConfig({
 export const RULES: Readonly<Record<string, string>> = { "lines.event": "references events", "contacts.address": "unique" };
 
 /** What may be asked for. */
-const FORCIBLE: readonly string[] = [...Object.keys(allExtras), ...Object.keys(histories), "calm", "keeps", "shared threads"];
+const FORCIBLE: readonly string[] = [...Object.keys(allExtras), ...Object.keys(histories), "calm", "keeps", "shared threads", "eager"];
 
-/** Draws it. `forced` are kinds (kinds.ts) that are there in any case; `calm`, `keeps` and `shared threads` may be among them. */
+/** Draws it. `forced` are kinds (kinds.ts) that are there in any case; `calm`, `keeps`, `shared threads` and `eager` may be among them. */
 export function drawScenario(world: World, forced: readonly string[]): Scenario {
 	const unknown = forced.find((name) => !FORCIBLE.includes(name));
 	if (unknown !== undefined) throw new Error(`no kind "${unknown}": there are ${FORCIBLE.join(", ")}`);
@@ -67,6 +69,7 @@ export function drawScenario(world: World, forced: readonly string[]): Scenario 
 	const { extras } = kinds;
 	// Who begins in the middle may meet a line without its order, and rightly refuses it.
 	const needsAll = extras.has("references") || extras.has("parents elsewhere") || extras.has("addresses");
+	const isEager = world.chance(0.5) || forced.includes("eager");
 	const startFrom = world.chance(0.3) && !needsAll ? "latest" : "earliest";
 	const lines = { ...base.tables.lines, ...(extras.has("parents elsewhere") ? { references: { waitMs: 3_600_000 } } : {}) };
 	const all = { ...base.tables, lines };
@@ -76,7 +79,7 @@ export function drawScenario(world: World, forced: readonly string[]): Scenario 
 		// A death of the process takes a session.
 		handler: extras.has("deadly") || extras.has("deadly beginnings") ? { ...base.handler, maxAttempts: DEATHS } : base.handler,
 		tables: extras.has("together") ? together : all,
-		kafka: { ...base.kafka, startFrom, onOffsetOutOfRange: world.pick(["earliest", "latest"]) },
+		kafka: { ...base.kafka, protocol: isEager ? "eager" : "classic", startFrom, onOffsetOutOfRange: world.pick(["earliest", "latest"]) },
 		cas: { ...base.cas, version: strategy },
 		offsets: { ...base.offsets, store, commitIntervalMs: world.pick([50, 200, 1_000]) },
 		batch: { ...base.batch, maxRows: world.pick([2, 20, 5_000]), lingerMs: world.pick([0, 5, 50]), answerMs: world.pick([5, 250]) },
@@ -102,6 +105,7 @@ export function drawScenario(world: World, forced: readonly string[]): Scenario 
 		// elsewhere.
 		keeps: !calm && (world.chance(0.33) || forced.includes("keeps")) && kinds.history !== "truncated" && !extras.has("parents elsewhere"),
 		hasIds: world.chance(0.6),
+		isEager,
 	};
 }
 
@@ -128,7 +132,7 @@ function withoutUnmended({ history }: Kinds, config: Config): { readonly history
 }
 
 /** For whoever reads of a seed. */
-export function describeScenario({ config, partitions, strategy, calm, keeps, hasIds, history, extras }: Scenario): string {
+export function describeScenario({ config, partitions, strategy, calm, keeps, hasIds, isEager, history, extras }: Scenario): string {
 	const { kafka, offsets, workers } = config;
 	const threads = workers.maxThreads > 0 ? ` on ${workers.maxThreads} threads` : "";
 	return [
@@ -138,6 +142,7 @@ export function describeScenario({ config, partitions, strategy, calm, keeps, ha
 		...extras,
 		...(keeps ? ["a handler that keeps"] : []),
 		...(hasIds ? [] : ["topics without ids"]),
+		...(isEager ? ["eager"] : []),
 		`version ${strategy}`,
 		`offsets in ${offsets.store}`,
 		`from ${kafka.startFrom}`,

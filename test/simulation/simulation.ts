@@ -81,7 +81,7 @@ class Run {
 		this.#world = world;
 		const scenario = drawScenario(world, forced);
 		this.#scenario = scenario;
-		const { calm, config, extras, hasIds, keeps, partitions, strategy } = scenario;
+		const { calm, config, extras, hasIds, isEager, keeps, partitions, strategy } = scenario;
 		if (keeps) this.#threadFaults.keeps = 0.6;
 		this.#config = config;
 		const mayPassOver = config.kafka.onOffsetOutOfRange === "latest";
@@ -103,7 +103,7 @@ class Run {
 			sought: (client: SimClient, partition: number, offset: number) => invariants.sought(client, partition, offset),
 			released: (client: SimClient, partition: number, lost: boolean) => invariants.released(client, partition, lost),
 		};
-		const traits = { forgives: KAFKA_FORGIVES, hasIds };
+		const traits = { forgives: KAFKA_FORGIVES, hasIds, isEager };
 		this.#kafka = new SimKafka(world, partitions, { latencyMs: 20, fails: 0, answerLost: 0, repeats: 0 }, kafkaObserver, traits);
 		const faults = { latencyMs: 30, stalls: 0, fails: 0, answerLost: 0, codes: TRANSIENT, denied: [] };
 		const observer = {

@@ -18,8 +18,6 @@ export interface OffsetRequestsParts {
 	readonly clock: Clock;
 	isAssigned(partition: TopicPartition): boolean;
 	watermarks(partition: TopicPartition): Promise<LogBounds>;
-	/** Partitions whose manual pause a move would end: an eager group joins again for it, and all its partitions begin anew. */
-	pausesEnded(): readonly TopicPartition[];
 	/** Null if one of them is not fetched here: then nothing was done. */
 	move(wanted: readonly WantedOffset[]): Promise<readonly OffsetSet[] | null>;
 }
@@ -59,8 +57,6 @@ export class OffsetRequests {
 				const why = await this.#whyNot(each);
 				if (why) return { outcome: "refused", why: `${why}; nothing was changed` };
 			}
-			const paused = this.#parts.pausesEnded().map(partitionName);
-			if (paused.length > 0) return { outcome: "refused", why: `${pausedWords(paused)}; nothing was changed` };
 			const offsets = await this.#parts.move(wanted);
 			if (offsets) return { outcome: "set", offsets };
 			return { outcome: "refused", why: "a rebalance is under way, or a start is being looked up; nothing was changed: set it again" };
@@ -75,9 +71,4 @@ export class OffsetRequests {
 		const { low, high } = await this.#parts.watermarks({ topic, partition });
 		return to >= low && to <= high ? null : `offset ${to} is outside the log of ${name}, which has ${low} to ${high}`;
 	}
-}
-
-function pausedWords(names: readonly string[]): string {
-	const why = "an eager group joins anew to set offsets, which would end the pause";
-	return `somebody paused ${names.join(", ")}, and ${why}: resume first, or stop the daemons and set the offsets then`;
 }

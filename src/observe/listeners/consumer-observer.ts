@@ -49,6 +49,8 @@ interface StartFailedFact {
 /** Listeners for the group consumer's events, by event. */
 export function observeConsumer({ metrics, logger, clock }: ObserverParts) {
 	const errors = new LogLimiter(() => clock.monotonic(), SAME_ERROR_EVERY_MS);
+	/** Their counters go on if the rebalance gives them back: what was counted since the last scrape would be lost. */
+	let revoked: readonly TopicPartition[] = [];
 	const logError = (fields: { message: string; code?: number }, prefix: string) => {
 		const held = errors.admit(`${prefix} ${fields.code ?? fields.message}`);
 		if (held !== null) logger.warn({ code: fields.code, held }, `${prefix}: ${fields.message}`);
@@ -88,8 +90,18 @@ export function observeConsumer({ metrics, logger, clock }: ObserverParts) {
 		rebalanced({ kind, partitions }: { kind: "assign" | "revoke" | "lost"; partitions: readonly TopicPartition[] }): void {
 			metrics.count("rebalances_total", { kind });
 			const names = partitions.map(partitionName);
-			if (kind === "assign") for (const partition of partitions) startPartition(metrics, partition);
-			else for (const partition of partitions) metrics.forgetPartition(partition);
+			switch (kind) {
+				case "assign":
+					for (const each of revoked) if (!names.includes(partitionName(each))) metrics.forgetPartition(each);
+					revoked = [];
+					for (const partition of partitions) startPartition(metrics, partition);
+					break;
+				case "revoke":
+					revoked = [...revoked, ...partitions];
+					break;
+				case "lost":
+					for (const partition of partitions) metrics.forgetPartition(partition);
+			}
 			if (kind === "lost")
 				logger.warn(
 					{ partitions: names },

@@ -25,6 +25,10 @@ export interface RollingRestartOptions {
 	readonly perSecond: number;
 	/** How long a handler takes for a message, ms. Default 0. */
 	readonly workMs?: number;
+	/** Those that are replaced end by `kill -9`, not by SIGTERM. Default: false. */
+	readonly isKilled?: boolean;
+	/** Each has a name that its successor takes over (`kafka.instanceId`). Default: false. */
+	readonly isStatic?: boolean;
 	/** From the end of a daemon to the start of its successor, ms. Default 0. */
 	readonly absenceMs?: number;
 	/** From a successor's first partitions to the next restart, ms. Default 0. */
@@ -40,8 +44,8 @@ export interface RollingRestartOptions {
 export interface RollingMember extends AsyncDisposable {
 	/** How many partitions it has. */
 	partitions(): Promise<number>;
-	/** SIGTERM; resolves to its exit code. */
-	stop(): Promise<number>;
+	/** Resolves to its exit code; 137 after `kill -9`. */
+	stop(signal: "SIGTERM" | "SIGKILL"): Promise<number>;
 }
 
 /** What came of it. */
@@ -80,7 +84,7 @@ export async function rollingRestart(options: RollingRestartOptions): Promise<Ro
 		for (let restart = 0; restart < rounds * options.daemons; restart++) {
 			marks.push(Date.now());
 			const leaving = running.shift() as RollingMember;
-			exitCodes.push(await leaving.stop());
+			exitCodes.push(await leaving.stop(options.isKilled ? "SIGKILL" : "SIGTERM"));
 			await sleep(options.absenceMs ?? 0);
 			running.push(await start(restart % options.daemons, notes));
 			await untilShared(running, partitions);
@@ -90,7 +94,7 @@ export async function rollingRestart(options: RollingRestartOptions): Promise<Ro
 		marks.push(Date.now());
 		await load.stop();
 		await untilHandled(notes, load.delivered);
-		for (const daemon of running.splice(0)) exitCodes.push(await daemon.stop());
+		for (const daemon of running.splice(0)) exitCodes.push(await daemon.stop("SIGTERM"));
 		return { messages: load.delivered, exitCodes, ...judge(await readNotes(notes), marks) };
 	} finally {
 		for (const daemon of running) await daemon[Symbol.asyncDispose]();
@@ -98,18 +102,24 @@ export async function rollingRestart(options: RollingRestartOptions): Promise<Ro
 }
 
 async function startDaemon(
-	{ brokers, topic, group, protocol, databaseUrl, folder }: RollingRestartOptions,
+	{ brokers, topic, group, protocol, isStatic = false, databaseUrl, folder }: RollingRestartOptions,
 	slot: number,
 ): Promise<RollingMember> {
-	const daemon = await runDaemon(folder, {
-		kafka: { brokers: [brokers], topics: [topic], group, protocol, properties: { "client.id": `pockaffe-${slot}` } },
+	const name = `pockaffe-${slot}`;
+	const config = {
+		kafka: { brokers: [brokers], topics: [topic], group, protocol },
 		handler: { module: "./handler.mjs" },
 		database: { url: databaseUrl },
 		tables: { events: { columns: { n: "bigint" }, create: true } },
+	};
+	// Not in the file, which all read.
+	const daemon = await runDaemon(folder, config, {
+		POCKAFFE_KAFKA_PROPERTIES: JSON.stringify({ "client.id": name }),
+		...(isStatic ? { POCKAFFE_KAFKA_INSTANCE_ID: name } : {}),
 	});
 	return {
 		partitions: async () => (await daemon.status()).partitions.length,
-		stop: () => daemon.stop(),
+		stop: (signal) => daemon.stop(signal),
 		[Symbol.asyncDispose]: () => daemon[Symbol.asyncDispose](),
 	};
 }

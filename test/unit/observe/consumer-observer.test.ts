@@ -40,6 +40,20 @@ describe("partitions", () => {
 		expect(log[5]?.[2]).toEqual({ partitions: ["orders/2"] });
 	});
 
+	it("that a rebalance gives back keep their counters; those of a partition that is gone are forgotten with the next assignment", async () => {
+		const consumer = observeConsumer(parts);
+		const orders3 = { topic: "orders", partition: 3 };
+		consumer.rebalanced({ kind: "assign", partitions: [orders2, orders3] });
+		for (const each of [orders2, orders3]) consumer["offset:set"]({ ...each, to: 30, committed: 10, again: 0, passedOver: 20 });
+		consumer.rebalanced({ kind: "revoke", partitions: [orders2] });
+		consumer.rebalanced({ kind: "revoke", partitions: [orders3] });
+		consumer.rebalanced({ kind: "assign", partitions: [orders2] });
+		const skipped = (partition: number) => series(`offsets_skipped_total{topic="orders",partition="${partition}",reason="offsets_set"}`);
+		expect([await skipped(2), await skipped(3)]).toEqual([20, undefined]);
+		consumer.rebalanced({ kind: "lost", partitions: [orders2] });
+		expect(await skipped(2)).toBeUndefined();
+	});
+
 	it("that were set elsewhere are a warning where something is passed over, which is counted", async () => {
 		const consumer = observeConsumer(parts);
 		consumer.rebalanced({ kind: "assign", partitions: [orders2] });

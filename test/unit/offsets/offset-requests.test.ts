@@ -12,7 +12,6 @@ function open(over: Partial<OffsetRequestsParts> = {}) {
 		clock,
 		isAssigned: ({ partition }) => partition === 0,
 		watermarks: async () => ({ low: 2, high: 9 }),
-		pausesEnded: () => [],
 		move: async (all) => {
 			moved.push(...all.map(({ to }) => to));
 			return all.map((each) => ({ ...each, committed: 3, again: 0, passedOver: 2 }));
@@ -60,14 +59,4 @@ it("refuses where a broker doesn't answer, or a rebalance is under way", async (
 	expect(await away.requests.ask("a", wanted())).toEqual({ outcome: "refused", why: "broker away; nothing was changed" });
 	const changing = open({ move: async () => null });
 	expect(await changing.requests.ask("a", wanted())).toMatchObject({ outcome: "refused", why: expect.stringContaining("rebalance") });
-});
-
-it("refuses where it would end what a person paused", async () => {
-	const { requests, moved } = open({ pausesEnded: () => [{ topic: "t", partition: 3 }] });
-	const refused = {
-		outcome: "refused",
-		why: expect.stringMatching(/somebody paused t\/3, .*eager.*: resume first.*; nothing was changed$/),
-	};
-	expect(await requests.ask("a", wanted())).toEqual(refused);
-	expect(moved).toEqual([]);
 });

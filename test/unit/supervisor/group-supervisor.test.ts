@@ -224,6 +224,43 @@ describe("the group supervisor", () => {
 		expect(supervisor.control({ topic: "t", partition: 7 }, "pause")).toBe(false);
 	});
 
+	it.each([
+		["comes back while others may still drain", 34_000, ["pause"]],
+		["was with somebody else for long", 36_000, []],
+	])("a partition that a person paused and that %s", async (_, awayMs, calls) => {
+		const { supervisor, child, clock } = supervise();
+		supervisor.assignmentsReceived([assigned(0), assigned(1)]);
+		supervisor.control({ topic: "t", partition: 0 }, "pause");
+		const first = [child(0), child(1)];
+		const revoked = supervisor.assignmentsRevoked([
+			{ topic: "t", partition: 0 },
+			{ topic: "t", partition: 1 },
+		]);
+		for (const each of first) each.drained();
+		await revoked;
+		await clock.advance(awayMs);
+		supervisor.assignmentsReceived([assigned(0), assigned(1)]);
+		expect([child(0).calls, child(1).calls]).toEqual([calls, []]);
+		expect(supervisor.children.get("t/0")?.pausedByHand).toBe(calls.length > 0);
+	});
+
+	it("a partition whose pause ended while another member had it is not paused when it comes back again", async () => {
+		const { supervisor, child } = supervise();
+		const give = async () => {
+			const given = supervisor.assignmentsRevoked([{ topic: "t", partition: 0 }]);
+			child(0).drained();
+			await given;
+		};
+		supervisor.assignmentsReceived([assigned(0)]);
+		supervisor.control({ topic: "t", partition: 0 }, "pause");
+		await give();
+		supervisor.assignmentsReceived([assigned(0)]);
+		supervisor.control({ topic: "t", partition: 0 }, "resume");
+		await give();
+		supervisor.assignmentsReceived([assigned(0)]);
+		expect(child(0).calls).toEqual([]);
+	});
+
 	it("begins anew also below what is only received, and where an end tells that the log went back", () => {
 		const { supervisor, child, log } = supervise();
 		supervisor.assignmentsReceived([assigned(0, 2)]);
