@@ -7,8 +7,8 @@ import { TestWriter } from "../../support/postgres/test-writer.ts";
 
 it("are told with their own message and the stored row's, also where several topics are asked about at once", async () => {
 	await using test = await TestWriter.on([layoutOf({ withTopic: true })]);
+	await test.write([{ id: "a", topic: "orders", offset: 9, timestamp: 90 }]);
 	await test.write([
-		{ id: "a", topic: "orders", offset: 9, timestamp: 90 },
 		{ id: "b", topic: "payments", offset: 3, timestamp: 90 },
 		{ id: "c", topic: "payments", offset: 4, timestamp: 90 },
 	]);
