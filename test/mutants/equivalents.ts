@@ -8,4 +8,20 @@ export interface Equivalent {
 	readonly why: string;
 }
 
-export const equivalents: readonly Equivalent[] = [];
+export const equivalents: readonly Equivalent[] = [
+	{
+		file: "src/audit/log/verifying-worker.ts",
+		line: "breaker: { share: 1, minMessages: 1, withinMs: 0, consecutive: 0 },",
+		why: "A share of 1 and no limit in a row turn the breaker off: its period decides nothing.",
+	},
+	{
+		file: "src/audit/verification/verification.ts",
+		line: "#messages = 1;",
+		why: "The run sets it before anything reads it.",
+	},
+	{
+		file: "src/audit/verification/verification.ts",
+		line: "for (let round = 0; this.#findings.comingBack > 0 && lookedAt(this.#findings.counts).share < share; round++) {",
+		why: "The number only names a round's own files.",
+	},
+];

@@ -32,7 +32,7 @@ const project = new URL("../../", import.meta.url).pathname;
 const sources = new Map([...filesBelow(project, "src", ".ts")].map((file) => [file, readFileSync(join(project, file), "utf8")] as const));
 const tests = ["unit", "contract", "native", "thread", "simulation"]
 	.flatMap((folder) => filesBelow(project, `test/${folder}`, ".test.ts"))
-	.filter((test) => !/\.(?:kafka|postgres)\.test|simulation\/(?:simulation|mutations)\.test|unit\/project/.test(test));
+	.filter((test) => !/\.(?:kafka|postgres)\.test|simulation\/(?:simulation|mutations|letters)\.test|unit\/project/.test(test));
 const related = new RelatedTests(project, tests);
 const durations = knownDurations(project);
 

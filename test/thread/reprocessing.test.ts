@@ -81,8 +81,13 @@ describe("rows of a stretch", () => {
 
 	it("stay as they are where nobody wants that", async () => {
 		const before = tables.told("events");
-		expect(await reprocessed({}, false)).toBeNull();
+		const phases = new Set<string>();
+		const progress = ({ phase }: { phase: string }) => void phases.add(phase);
+		expect(await reprocessed({ progress }, false)).toBeNull();
 		expect([tables.changes, tables.told("events"), stored]).toEqual([[], before, []]);
+		expect([...phases]).toEqual(["reading the log", "comparing events"]);
+		await reprocessed({ progress });
+		expect([...phases]).toEqual(["reading the log", "comparing events", "writing events"]);
 	});
 
 	it("change no more the second time", async () => {
@@ -105,7 +110,8 @@ describe("rows of a stretch", () => {
 	});
 
 	it("are those of the given partitions and offsets alone", async () => {
-		expect(await reprocessed({ stretch: [stretch(1, 3)] })).toMatchObject({ messages: 2, changed: 0, added: 0, removed: 0, same: 2 });
+		const only = { messages: 2, lettered: 0, changed: 0, added: 0, removed: 0, same: 2 };
+		expect(await reprocessed({ stretch: [stretch(1, 3)] })).toMatchObject(only);
 		expect(log.reads[0]).toBe("0:1-8");
 	});
 
@@ -154,8 +160,9 @@ describe("an id whose message makes its row no longer", () => {
 		expect(tables.changes).toEqual([]);
 	});
 
-	it("gets what a daemon found stale meanwhile", async () => {
+	it("gets what a daemon found stale meanwhile, also where the row is refused at first: its parent may come behind it", async () => {
 		const before = [...log.messages];
+		tables.refusesFirst = "gone";
 		log.wasRead = () => {
 			if (log.reads.length !== 1) return;
 			log.holds([...before, { offset: 6, value: { id: "gone", n: "6" } }, { offset: 7, value: { id: "else", n: "7" } }], {

@@ -310,6 +310,30 @@ describe("an interrupted verification", () => {
 	});
 });
 
+it("an interrupted verification reads again what the handler had left unfinished", async () => {
+	log.holds(ids(9));
+	// Each call finishes what earlier ones left, and leaves its last message.
+	const keeping = await auditedConfig(
+		folder.path,
+		"let last = null; export const handleMessages = (batch) => { const before = batch.at(-2)?.offset ?? last; last = batch.at(-1).offset; return { finishedTo: before }; };",
+		["events", "others"],
+	);
+	const place = join(folder.path, "kept-open");
+	const resume = { folder: place, everyMs: 0 };
+	const ended = new AbortController();
+	const progress = ({ read }: { read: number }) => {
+		if (read >= 6) ended.abort(new Error("Ctrl-C"));
+	};
+	{
+		await using kept = await KeptVerification.open(place, { it: "is" });
+		await expect(verified({ config: keeping, resume, signal: ended.signal, progress }, kept)).rejects.toThrow("Ctrl-C");
+	}
+	await using kept = await KeptVerification.open(place, { it: "is" });
+	expect(await verified({ config: keeping, resume }, kept)).toMatchObject({ messages: 9 });
+	expect(log.reads).toEqual(["0:0-9", "0:3-9"]);
+	await auditedConfig(folder.path, undefined, ["events", "others"]);
+});
+
 it("a handler that can't be run ends it", async () => {
 	log.holds(ids(1));
 	const broken = { ...config, handler: { ...config.handler, module: "/nowhere.mjs" } };

@@ -200,8 +200,8 @@ async function answered(
 	{ text, parameters }: Statement,
 	mayPrepare: boolean,
 ): Promise<readonly DatabaseRow[]> {
-	const prepare = mayPrepare && parameters.length > 0;
-	return withoutHoles(await sql.unsafe(text, parameters as (string | null)[], { prepare }));
+	// The library prepares nothing that has no parameters.
+	return withoutHoles(await sql.unsafe(text, parameters as (string | null)[], { prepare: mayPrepare }));
 }
 
 /** True if the error shows a pooler: it refuses the settings that a session begins with (pgbouncer's default), or the pool found it. */

@@ -50,6 +50,8 @@ export class AuditedTables extends MemoryDatabase {
 	/** Topics of which any group has a note. */
 	notedTopics: readonly string[] = ["orders"];
 	foldsIds = false;
+	/** The first upsert of this id finds no parent. */
+	refusesFirst: string | null = null;
 	cascade: DatabaseRow[] = [];
 	readonly #layouts: readonly TableLayout[];
 
@@ -80,7 +82,12 @@ export class AuditedTables extends MemoryDatabase {
 		if (text.startsWith("update")) return this.#update(text, parameters as readonly string[]);
 		if (text.startsWith("delete")) return this.#delete(text, parameters as readonly string[]);
 		const table = this.#tableIn(text, /insert into "([^"]+)"/);
-		this.changes.push(...rowsOf(table, parameters as readonly string[], /\bfalse as deleted\b/.test(text)).map(({ id }) => `insert ${id}`));
+		const ids = rowsOf(table, parameters as readonly string[], /\bfalse as deleted\b/.test(text)).map(({ id }) => id);
+		this.changes.push(...ids.map((id) => `insert ${id}`));
+		if (this.refusesFirst !== null && ids.includes(this.refusesFirst)) {
+			this.refusesFirst = null;
+			throw Object.assign(new Error("no such parent"), { code: "23503" });
+		}
 		return super.query(text, parameters);
 	}
 

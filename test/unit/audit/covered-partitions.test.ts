@@ -1,6 +1,6 @@
 /** What a verification looks at, from what Kafka has of the group and what is noted beside the rows. */
 import { describe, expect, it } from "vitest";
-import { coveredPartitions, grownSince } from "../../../src/audit/log/covered-partitions.ts";
+import { coveredPartitions, goneOnWith, grownSince, knownTopics } from "../../../src/audit/log/covered-partitions.ts";
 import type { CoveredPartition } from "../../../src/audit/log/log-coverage.ts";
 import type { LogReader } from "../../../src/kafka/log-reader.ts";
 import type { Database } from "../../../src/sink/database/database.ts";
@@ -8,6 +8,7 @@ import { kafkaAt } from "../../support/kafka/load-topic.ts";
 
 interface Noted {
 	readonly start_offset: number;
+	readonly assumed?: boolean;
 	readonly reached_offset?: number;
 	readonly topic_id?: string;
 	readonly skipped?: object[];
@@ -15,8 +16,10 @@ interface Noted {
 
 const LOG = { low: 10, high: 60 };
 
-/** A group of which Kafka has this offset, with this note. */
-async function covered(offset: number | null, noted: Noted | null) {
+const kafka = { ...kafkaAt("127.0.0.1:1"), topics: ["t"], group: "g" };
+
+/** A group of which Kafka has this offset, with this note; `beside`: and this offset of partition 1, without a note. */
+async function covered(offset: number | null, noted: Noted | null, beside?: number) {
 	const rows = noted
 		? [{ topic: "t", partition: 0, assumed: false, ...noted, skipped: noted.skipped ? JSON.stringify(noted.skipped) : null }]
 		: [];
@@ -26,11 +29,12 @@ async function covered(offset: number | null, noted: Noted | null) {
 	} as unknown as Database;
 	const reader = {
 		metadata: { topics: [{ name: "t", partitions: [{ id: 0 }] }] },
-		committed: async () => [{ topic: "t", partition: 0, offset }],
+		committed: async () =>
+			[offset, ...(beside === undefined ? [] : [beside])].map((each, partition) => ({ topic: "t", partition, offset: each })),
 		topicIds: async () => new Map([["t", "this"]]),
 		watermarks: async () => LOG,
 	} as unknown as LogReader;
-	const config = { kafka: { ...kafkaAt("127.0.0.1:1"), topics: ["t"], group: "g" }, offsets: { store: "kafka", table: "offsets" } };
+	const config = { kafka, offsets: { store: "kafka", table: "offsets" } };
 	const [range] = await coveredPartitions(config as never, database, reader);
 	return range;
 }
@@ -93,5 +97,119 @@ describe("what came since a look at the log", () => {
 		["one was not there", range("b", 0, 12)],
 	])("is nothing where %s", (_, now) => {
 		expect(grownSince([range("a", 0, 10)], [now])).toBeNull();
+	});
+});
+
+it("a verification knows a partition that a daemon began and committed nothing of: messages of it may be lost", async () => {
+	const began = { start_offset: 20 };
+	expect(await covered(null, began, 5)).toMatchObject({ hasBegun: true, committed: null, from: 20, to: 20 });
+	const others = [await covered(50, began, 5), await covered(null, null, 5), await covered(null, { ...began, assumed: true }, 5)];
+	expect([...others, await covered(null, { ...began, topic_id: "that" }, 5)].map((range) => range?.hasBegun)).toEqual([
+		false,
+		false,
+		false,
+		false,
+	]);
+});
+
+it("how a partition's start is known is told", async () => {
+	const notes = [{ start_offset: 20 }, { start_offset: 20, assumed: true }, null, { start_offset: 20, topic_id: "that" }];
+	const ranges = await Promise.all(notes.map((noted) => covered(50, noted)));
+	expect(ranges.map((range) => [range?.startIs, range?.from])).toEqual([
+		["recorded", 20],
+		["assumed", 20],
+		["unknown", 10],
+		["new_log", 10],
+	]);
+});
+
+describe("a verification of offsets in the database", () => {
+	/** The table of offsets answers this, or fails; and the statements that were sent. */
+	function offsetsIn(answer: () => readonly object[], isThere = true) {
+		const sent: string[] = [];
+		const query = async (text: string) => {
+			sent.push(text);
+			if (text.includes("start_offset")) return [];
+			if (text.includes("next_offset") && !text.includes("pg_attribute")) return answer();
+			return [{ found: isThere }];
+		};
+		const reader = {
+			metadata: { topics: [{ name: "t", partitions: [{ id: 0 }] }] },
+			committed: async () => expect.unreachable("Kafka has no offset of it"),
+			topicIds: async () => new Map([["t", "this"]]),
+			watermarks: async () => LOG,
+		} as unknown as LogReader;
+		const config = { kafka, offsets: { store: "postgres", table: "offsets" } };
+		return { sent, ranges: coveredPartitions(config as never, { query } as unknown as Database, reader) };
+	}
+
+	it("begins with what is stored there", async () => {
+		const { ranges } = offsetsIn(() => [{ topic: "t", partition: 0, next_offset: "40" }]);
+		expect(await ranges).toMatchObject([{ committed: 40, isNoted: false, to: 40 }]);
+	});
+
+	it("changes nothing, also where columns are missing", async () => {
+		const { sent, ranges } = offsetsIn(() => {
+			throw Object.assign(new Error("no such column"), { code: "42703" });
+		});
+		await expect(ranges).rejects.toThrow("no such column");
+		expect(sent.filter((text) => /^\s*(create|alter|insert|update|delete)/i.test(text))).toEqual([]);
+	});
+
+	it("has nothing to look at where there is no table", async () => {
+		const { ranges } = offsetsIn(() => [], false);
+		await expect(ranges).rejects.toMatchObject({
+			code: "nothing_committed",
+			message: expect.stringContaining("there is no table offsets"),
+		});
+	});
+});
+
+describe("topics that may have fed the tables", () => {
+	const reader = { metadata: { topics: [{ name: "there", partitions: [] }] } } as unknown as LogReader;
+	const config = { kafka: { ...kafka, topics: ["read", "^read-too"] }, offsets: { table: "offsets" } };
+
+	/** Which of some topics are known, with these topics noted. */
+	async function known(noted: readonly (readonly [topic: string, isOwn: boolean])[], isThere = true): Promise<string[]> {
+		const query = async (text: string) =>
+			text.includes("select distinct topic") ? noted.map(([topic, is_own]) => ({ topic, is_own })) : [{ found: isThere }];
+		const isKnown = await knownTopics(config as never, { query } as unknown as Database, reader);
+		return ["own", "others", "there", "read", "read-too-7", "none"].filter(isKnown);
+	}
+
+	const all = ["own", "others", "there", "read", "read-too-7"];
+
+	it("are those that are configured, noted by any group, or in Kafka", async () => {
+		expect(
+			await known([
+				["own", true],
+				["others", false],
+			]),
+		).toEqual(all);
+	});
+
+	it("are all where the group has noted none, or nobody has", async () => {
+		expect(await known([["others", false]])).toEqual([...all, "none"]);
+		expect(await known([], true)).toEqual([...all, "none"]);
+		expect(await known([["own", true]], false)).toEqual([...all, "none"]);
+	});
+});
+
+describe("an interrupted verification", () => {
+	const range = (partition: number, over: Partial<CoveredPartition> = {}) =>
+		({ topic: "t", partition, topicId: "this", high: 60, to: 50, ...over }) as CoveredPartition;
+
+	it("goes on with the parts that it had, and those that came since", () => {
+		const before = [range(0), range(1, { topicId: null })];
+		const now = [range(0, { to: 55 }), range(1, { high: 50 }), range(2)];
+		expect(goneOnWith(before, now)).toEqual([...before, range(2)]);
+	});
+
+	it.each([
+		["another log", range(0, { topicId: "that" })],
+		["another log", range(0, { high: 49 })],
+		["not there any more", range(1)],
+	])("can't go on where a part is %s", (words, now) => {
+		expect(() => goneOnWith([range(0)], [now])).toThrow(`t/0 is ${words} since the verification was begun`);
 	});
 });

@@ -101,3 +101,23 @@ describe("a verification", () => {
 		expect([found.differing, found.differences.map((each) => "id" in each && each.id)]).toEqual([5, ["row of 1", "row of 2"]]);
 	});
 });
+
+describe("findings of an interrupted verification", () => {
+	const failure = (offset: number, partition = 0) =>
+		({ kind: "failed", topic: "t", partition, offset, reason: "poison", error: "boom" }) as const;
+
+	it("count a message once that fails again, because it is handed over again", () => {
+		const found = findings();
+		found.restore(2, [failure(3), failure(4)]);
+		for (const again of [failure(3), failure(3, 1), failure(5)]) found.failed(again);
+		expect(found.counts.failed).toBe(4);
+		expect(found.differences).toEqual([failure(3), failure(4), failure(3, 1), failure(5)]);
+	});
+
+	it("keep no more differences than it may, and know all that are restored", () => {
+		const found = new Findings({ coverage: new LogCoverage([range], []), onlyTopic: "t", maxDifferences: 2 });
+		found.restore(3, [failure(1), failure(2), failure(3)]);
+		found.failed(failure(3));
+		expect([found.counts.failed, found.differences]).toEqual([3, [failure(1), failure(2)]]);
+	});
+});

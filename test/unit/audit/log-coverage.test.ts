@@ -1,7 +1,7 @@
 import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
 import { describe, expect, it } from "vitest";
-import { LogCoverage } from "../../../src/audit/log/log-coverage.ts";
+import { type CoveredPartition, LogCoverage } from "../../../src/audit/log/log-coverage.ts";
 import { GapMemory, OffsetGaps } from "../../../src/audit/log/offset-gaps.ts";
 import { seededRandom } from "../../../src/core/random.ts";
 
@@ -211,6 +211,24 @@ describe("what of the log was covered", () => {
 		expect(covered.standingOf({ ...partition, offset: 3, timestamp: 1 })).toBe("inside");
 		expect(covered.standingOf({ ...partition, offset: 4, timestamp: 1 })).toBe("lettered");
 		expect([covered.lettersOfOtherLogs, covered.letters.open]).toEqual([1, 4]);
+	});
+
+	it("finds the letter of a message without a timestamp, whose row has 0", () => {
+		const [range] = coverage().ranges as [CoveredPartition];
+		const letterOf = (offset: number, timestamp: number) => ({
+			...{ ...partition, offset, topicId: null, timestamp, reason: "poison", rows: [], rowsLeftOut: 0, state: "open" },
+		});
+		const covered = new LogCoverage([range], [letterOf(20, -1), letterOf(21, 0), letterOf(22, 1)]);
+		const at = (offset: number, timestamp: number) => covered.letterAt({ ...partition, offset, timestamp })?.offset;
+		expect([at(20, 0), at(20, -1), at(21, -1), at(21, 0), at(22, 0), at(22, 1), at(20, 1)]).toEqual([
+			20,
+			20,
+			21,
+			21,
+			undefined,
+			22,
+			undefined,
+		]);
 	});
 
 	it("counts letters of what was looked at by state", () => {

@@ -101,6 +101,14 @@ describe("messages that failed", () => {
 		expect(threads.length).toBe(3 + 40 + 1 + 50);
 	});
 
+	it("are tried together where they were not tried before, whatever became of a thousand others", async () => {
+		const { attempts, threads, failed } = played((offset) => offset < 1_000);
+		for (let offset = 0; offset < 1_002; offset++) attempts.add(letter(offset));
+		await attempts.run();
+		expect([failed.length, threads.at(-1)]).toEqual([1_000, [1_000, 1_001]]);
+		expect([threads.length, threads[0]?.length]).toEqual([1 + 50 + 1, 1_000]);
+	});
+
 	it("are tried by partition, and are few enough to be held, or small enough", async () => {
 		const { attempts, threads } = played(() => false);
 		const value = Buffer.alloc(6 * 1024 * 1024);
