@@ -131,7 +131,8 @@ describe("a verification of offsets in the database", () => {
 			sent.push(text);
 			if (text.includes("start_offset")) return [];
 			if (text.includes("next_offset") && !text.includes("pg_attribute")) return answer();
-			return [{ found: isThere }];
+			// The table of an earlier version lacks columns.
+			return [{ found: isThere && !text.includes("attname") }];
 		};
 		const reader = {
 			metadata: { topics: [{ name: "t", partitions: [{ id: 0 }] }] },
