@@ -1,6 +1,6 @@
 /** What a verification looks at, from what Kafka has of the group and what is noted beside the rows. */
 import { describe, expect, it } from "vitest";
-import { coveredPartitions, goneOnWith, grownSince, knownTopics } from "../../../src/audit/log/covered-partitions.ts";
+import { coveredPartitions, grownSince, knownTopics, resumedRanges } from "../../../src/audit/log/covered-partitions.ts";
 import type { CoveredPartition } from "../../../src/audit/log/log-coverage.ts";
 import type { LogReader } from "../../../src/kafka/log-reader.ts";
 import type { Database } from "../../../src/sink/database/database.ts";
@@ -203,7 +203,7 @@ describe("an interrupted verification", () => {
 	it("goes on with the parts that it had, and those that came since", () => {
 		const before = [range(0), range(1, { topicId: null })];
 		const now = [range(0, { to: 55 }), range(1, { high: 50 }), range(2)];
-		expect(goneOnWith(before, now)).toEqual([...before, range(2)]);
+		expect(resumedRanges(before, now)).toEqual([...before, range(2)]);
 	});
 
 	it.each([
@@ -211,6 +211,6 @@ describe("an interrupted verification", () => {
 		["another log", range(0, { high: 49 })],
 		["not there any more", range(1)],
 	])("can't go on where a part is %s", (words, now) => {
-		expect(() => goneOnWith([range(0)], [now])).toThrow(`t/0 is ${words} since the verification was begun`);
+		expect(() => resumedRanges([range(0)], [now])).toThrow(`t/0 is ${words} since the verification was begun`);
 	});
 });
