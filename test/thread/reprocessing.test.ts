@@ -4,7 +4,7 @@ import { type ReprocessingParts, type ReprocessingReport, reprocessLog } from ".
 import { systemClock } from "../../src/core/clock.ts";
 import type { DeadLetter, LetterPosition } from "../../src/core/dead-letters/dead-letter.ts";
 import type { LogRange } from "../../src/kafka/log-reader.ts";
-import { AuditedLog, AuditedTables, auditedConfig, layoutsOf, storedRow } from "../support/fakes/audited-log.ts";
+import { AuditedLog, AuditedTables, auditedConfig, type LoggedMessage, layoutsOf, storedRow } from "../support/fakes/audited-log.ts";
 import { temporaryFolder } from "../support/temporary-folder.ts";
 
 const folder = await temporaryFolder();
@@ -94,6 +94,8 @@ describe("rows of a stretch", () => {
 		await reprocessed();
 		letters = [letterAt(7), letterAt(4)];
 		const before = tables.told("events");
+		// None is removed: no other can change with it.
+		tables.cascade = [{ conname: "fk", other: "lines" }];
 		expect(await reprocessed()).toMatchObject({ changed: 0, added: 0, removed: 0, same: 4 });
 		expect(tables.told("events")).toEqual(before);
 	});
@@ -151,6 +153,13 @@ describe("an id whose message makes its row no longer", () => {
 		expect(log.reads).toContain("0:0-3");
 	});
 
+	it("goes back past messages that the handler rejects", async () => {
+		const [first, , ...others] = log.messages as [LoggedMessage, LoggedMessage];
+		log.messages = [first, { offset: 1, value: { id: "back", rejects: "no" } }, ...others];
+		expect(await reprocessed({ stretch: [stretch(3, 6)] })).toMatchObject({ changed: 1, removed: 1, rejected: 0 });
+		expect(tables.told("events")).toContain("back=0@0");
+	});
+
 	it("is not known to go back where the handler fails before the stretch", async () => {
 		log.messages = [{ offset: 0, value: { id: "back", n: "0", fails: true } }, ...log.messages.slice(1)];
 		await expect(reprocessed({ stretch: [stretch(3, 6)] })).rejects.toMatchObject({
@@ -162,17 +171,33 @@ describe("an id whose message makes its row no longer", () => {
 
 	it("gets what a daemon found stale meanwhile, also where the row is refused at first: its parent may come behind it", async () => {
 		const before = [...log.messages];
-		tables.refusesFirst = "gone";
+		let tries = 0;
+		tables.lacksParent = (id) => id === "gone" && tries++ === 0;
 		log.wasRead = () => {
 			if (log.reads.length !== 1) return;
-			log.holds([...before, { offset: 6, value: { id: "gone", n: "6" } }, { offset: 7, value: { id: "else", n: "7" } }], {
-				committed: [7],
-			});
+			const since = ["gone", "gone", "else"].map((id, at) => ({ offset: 6 + at, value: { id, n: `${6 + at}` } }));
+			log.holds([...before, ...since], { committed: [8], highs: [500_000] });
+			// Another became a dead letter.
+			letters = [letterAt(7)];
 		};
 		await reprocessed();
 		expect(tables.told("events")).toEqual(["back=1@1", "deleted=-@5", "gone=6@6", "other=2@2"]);
-		expect(log.reads.at(-1)).toBe("0:6-8");
+		// No daemon can have received more.
+		expect(log.reads.at(-1)).toBe(`0:6-${8 + config.workers.maxQueuedMessages + 10_000}`);
 	});
+});
+
+it("a row whose parent comes from another table, and is refused at first itself, is written", async () => {
+	const both = await auditedConfig(folder.path, undefined, ["events", "others"]);
+	tables = new AuditedTables(layoutsOf(both));
+	log.holds([
+		{ offset: 0, value: { id: "child", n: "0" } },
+		{ offset: 1, value: { id: "parent", n: "1", table: "others" } },
+	]);
+	let tries = 0;
+	tables.lacksParent = (id) => (id === "parent" ? tries++ === 0 : tables.told("others").length === 0);
+	expect(await reprocessed({ config: both })).toMatchObject({ added: 2, refused: [] });
+	expect([tables.told("events"), tables.told("others")]).toEqual([["child=0@0"], ["parent=1@1"]]);
 });
 
 describe("a handler that keeps messages in its state", () => {

@@ -205,15 +205,21 @@ describe("rows that were newer than what is committed", () => {
 		tables.put("events", storedRow("a", "3", 2), storedRow("b", "2", 1));
 	});
 
-	it("are compared again once they are committed, and only they", async () => {
+	it("are compared again once they are committed, and only they; nothing has to have come in other partitions", async () => {
+		log.messages = [...log.messages, { offset: 0, partition: 1, value: { id: "d", n: "5" } }];
+		[log.highs, log.committed] = [
+			[4, 1],
+			[2, 1],
+		];
+		tables.put("events", storedRow("d", "5", 0, { partition: 1 }));
 		const { clock, slept } = waiting((times) => {
-			if (times === 3) log.committed = [4];
+			if (times === 3) log.committed = [4, 1];
 		});
 		const report = await verified({ clock, comeBackMs: 5_500 });
-		expect(report).toMatchObject({ messages: 4, counts: { matched: 2, ahead: 0, missing: 0 }, verified: true });
+		expect(report).toMatchObject({ messages: 5, counts: { matched: 3, ahead: 0, missing: 0 }, verified: true });
 		expect([slept, log.reads]).toEqual([
 			[1_000, 1_000, 1_000],
-			["0:0-2", "0:2-4"],
+			["0:0-2", "1:0-1", "0:2-4"],
 		]);
 	});
 
@@ -302,9 +308,12 @@ describe("an interrupted verification", () => {
 			await expect(verified({ resume, signal: ended.signal, progress }, kept)).rejects.toThrow("Ctrl-C");
 		}
 		await using kept = await KeptVerification.open(place, { it: "is" });
+		// Those of the beginning count for the whole log.
+		letters = [letterAt(7)];
 		const report = await verified({ resume }, kept);
 		expect(log.reads).toEqual(["0:0-9", "0:4-9"]);
 		expect(report).toMatchObject({ messages: 9, counts: { failed: 1, matched: 7, missing: 0 } });
+		expect(report.letters).toEqual({ open: 0, discarded: 0, skipped: 0 });
 		expect(report.differences).toMatchObject([{ kind: "failed", offset: 0 }]);
 		expect(told.at(-1)).toMatchObject({ read: 9, total: 9 });
 	});
@@ -331,6 +340,18 @@ it("an interrupted verification reads again what the handler had left unfinished
 	await using kept = await KeptVerification.open(place, { it: "is" });
 	expect(await verified({ config: keeping, resume }, kept)).toMatchObject({ messages: 9 });
 	expect(log.reads).toEqual(["0:0-9", "0:3-9"]);
+	await auditedConfig(folder.path, undefined, ["events", "others"]);
+});
+
+it("a message that fails is tried once more with nobody before it, and only what fails then is told", async () => {
+	log.holds(ids(6));
+	tables.put("events", ...ids(6).map(({ offset, value }) => storedRow(`${value.id}`, `${value.n}`, offset)));
+	const source =
+		'let calls = 0; export function handleMessage({ value }) { const { id, n } = JSON.parse(value); if (++calls === 3 || id === "i4") throw new Error("no"); return { id, table: "events", fields: { n } }; }';
+	const failing = await auditedConfig(folder.path, source, ["events", "others"]);
+	const report = await verified({ config: failing });
+	expect(report.counts).toMatchObject({ failed: 1, matched: 5 });
+	expect(report.differences.filter(({ kind }) => kind === "failed")).toMatchObject([{ offset: 4 }]);
 	await auditedConfig(folder.path, undefined, ["events", "others"]);
 });
 

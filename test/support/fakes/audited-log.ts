@@ -50,8 +50,8 @@ export class AuditedTables extends MemoryDatabase {
 	/** Topics of which any group has a note. */
 	notedTopics: readonly string[] = ["orders"];
 	foldsIds = false;
-	/** The first upsert of this id finds no parent. */
-	refusesFirst: string | null = null;
+	/** An upsert of this id finds no parent. */
+	lacksParent: (id: string) => boolean = () => false;
 	cascade: DatabaseRow[] = [];
 	readonly #layouts: readonly TableLayout[];
 
@@ -84,10 +84,7 @@ export class AuditedTables extends MemoryDatabase {
 		const table = this.#tableIn(text, /insert into "([^"]+)"/);
 		const ids = rowsOf(table, parameters as readonly string[], /\bfalse as deleted\b/.test(text)).map(({ id }) => id);
 		this.changes.push(...ids.map((id) => `insert ${id}`));
-		if (this.refusesFirst !== null && ids.includes(this.refusesFirst)) {
-			this.refusesFirst = null;
-			throw Object.assign(new Error("no such parent"), { code: "23503" });
-		}
+		if (ids.some((id) => this.lacksParent(id))) throw Object.assign(new Error("no such parent"), { code: "23503" });
 		return super.query(text, parameters);
 	}
 

@@ -89,6 +89,7 @@ describe("what came since a look at the log", () => {
 		const before = [range("a", 0, 10), range("b", 0, 20)];
 		const now = [range("b", 0, 25), range("a", 0, 12)];
 		expect(grownSince(before, now)).toEqual([range("b", 0, 25, { from: 20 }), range("a", 0, 12, { from: 10 })]);
+		expect(grownSince(before, before)).toEqual([range("a", 0, 10, { from: 10 }), range("b", 0, 20, { from: 20 })]);
 	});
 
 	it.each([

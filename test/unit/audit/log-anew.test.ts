@@ -2,7 +2,7 @@
 import { afterAll, expect, it } from "vitest";
 import type { CoveredPartition } from "../../../src/audit/log/log-coverage.ts";
 import { LogAnew } from "../../../src/audit/rows-anew/log-anew.ts";
-import type { LogRange } from "../../../src/kafka/log-reader.ts";
+import type { LogRange, LogReader } from "../../../src/kafka/log-reader.ts";
 import { auditedConfig } from "../../support/fakes/audited-log.ts";
 import { ManualClock } from "../../support/fakes/manual-clock.ts";
 import { temporaryFolder } from "../../support/temporary-folder.ts";
@@ -16,9 +16,9 @@ const range = (topic: string, partition: number, over: Partial<CoveredPartition>
 	...{ from: 10, to: 50, skipped: [], disbelieved: [], ...over },
 });
 
-function anew(stretch: readonly LogRange[], covered: readonly CoveredPartition[]): LogAnew {
+function anew(stretch: readonly LogRange[], covered: readonly CoveredPartition[], reader: Partial<LogReader> = {}): LogAnew {
 	const parts = { config, stretch, clock: new ManualClock(), random: () => 0.5, signal: new AbortController().signal, progress: () => {} };
-	return new LogAnew(parts, { reader: {} as never, folder: folder.path, covered, letters: [] });
+	return new LogAnew(parts, { reader: reader as LogReader, folder: folder.path, covered, letters: [] });
 }
 
 /** The offsets of a partition that are meant. */
@@ -60,4 +60,35 @@ it("where the group began matters only where the stretch begins there", () => {
 	expect(unknown(0, 50)).toEqual([{ topic: "orders", partition: 0 }]);
 	expect(unknown(10, 11)).toEqual([{ topic: "orders", partition: 0 }]);
 	expect([unknown(11, 50), unknown(10, 10)]).toEqual([[], []]);
+});
+
+it("a row is an orphan if the log still has the very message that it names, also one without a timestamp", async () => {
+	const read: LogRange[] = [];
+	const reader: Partial<LogReader> = {
+		async *read(ranges) {
+			read.push(...ranges);
+			const message = { topic: "orders", partition: 0, key: null, value: null, headers: [] };
+			yield [
+				{ topic: "orders", partition: 0 },
+				[
+					{ ...message, offset: 20, timestamp: -1 },
+					{ ...message, offset: 21, timestamp: 7 },
+					{ ...message, offset: 22, timestamp: 7 },
+				],
+			];
+		},
+	};
+	const covered = [range("orders", 0, { skipped: [{ from: 22, to: 23, reason: "offsets_set" }] })];
+	const candidate = (id: string, offset: number, timestamp: number) => ({
+		...{ id, row: null, stored: { topic: null, partition: 0, offset, timestamp, deleted: false } },
+	});
+	const candidates = [
+		candidate("without", 20, 0),
+		candidate("its", 21, 7),
+		candidate("another log's", 21, 8),
+		candidate("passed over", 22, 7),
+	];
+	const orphaned = await anew([], covered, reader).orphaned(candidates);
+	expect(orphaned.map(({ id }) => id)).toEqual(["without", "its"]);
+	expect(read).toEqual([{ topic: "orders", partition: 0, from: 20, to: 23 }]);
 });

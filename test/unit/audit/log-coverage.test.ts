@@ -213,6 +213,16 @@ describe("what of the log was covered", () => {
 		expect([covered.lettersOfOtherLogs, covered.letters.open]).toEqual([1, 4]);
 	});
 
+	it("goes back with no end, and counts letters of other logs once, however often it goes on", () => {
+		const range = coverage({ topicId: "new" }).ranges[0] as CoveredPartition;
+		const letter = { ...partition, offset: 45, topicId: "old", timestamp: 1, reason: "poison", rows: [], rowsLeftOut: 0, state: "open" };
+		const covered = new LogCoverage([range], [letter]);
+		covered.extend([{ ...range, from: 40, to: 30 }], [letter]);
+		expect(covered.ranges).toMatchObject([{ from: 10, to: 50 }]);
+		covered.extend([{ ...range, from: 40, to: 55 }], [letter]);
+		expect([covered.ranges[0]?.to, covered.ranges[0]?.from, covered.lettersOfOtherLogs]).toEqual([55, 10, 1]);
+	});
+
 	it("finds the letter of a message without a timestamp, whose row has 0", () => {
 		const [range] = coverage().ranges as [CoveredPartition];
 		const letterOf = (offset: number, timestamp: number) => ({

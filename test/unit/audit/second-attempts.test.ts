@@ -34,10 +34,12 @@ function letter(offset: number, over: Partial<DeadLetter> = {}): DeadLetter {
 function played(fails: (offset: number, before: readonly number[]) => boolean, leftOpen = 0) {
 	const threads: number[][] = [];
 	const failed: string[] = [];
+	const maxDeaths: (number | undefined)[] = [];
 	const attempts = new SecondAttempts({
 		createWorker: (_, over: Partial<VerifyingWorkerParts>) => {
 			const had: number[] = [];
 			threads.push(had);
+			maxDeaths.push(over.maxDeaths);
 			const worker = {
 				pending: 0,
 				leftOpen,
@@ -55,7 +57,7 @@ function played(fails: (offset: number, before: readonly number[]) => boolean, l
 		isAborted: () => false,
 		failed: ({ topic, partition, offset }) => failed.push(`${topic}/${partition}@${offset}`),
 	});
-	return { attempts, threads, failed };
+	return { attempts, threads, failed, maxDeaths };
 }
 
 describe("messages that failed", () => {
@@ -67,10 +69,14 @@ describe("messages that failed", () => {
 	});
 
 	it("and fail behind others are tried with nobody before them", async () => {
-		const { attempts, threads, failed } = played((offset, before) => offset === 3 || (offset === 5 && before.length > 0) || offset === 6);
+		const { attempts, threads, failed, maxDeaths } = played(
+			(offset, before) => offset === 3 || (offset === 5 && before.length > 0) || offset === 6,
+		);
 		for (const offset of [3, 4, 5, 6]) attempts.add(letter(offset));
 		await attempts.run();
 		expect(threads).toEqual([[3, 4, 5, 6], [5, 6], [6]]);
+		// Each of them may end its thread.
+		expect(maxDeaths).toEqual([4, 2, 1]);
 		expect(failed).toEqual(["t/0@3", "t/0@6"]);
 	});
 
@@ -123,9 +129,9 @@ describe("messages that failed", () => {
 		expect(threads.length).toBe(2);
 	});
 
-	it("are told at once where the handler rejects them: it would again", async () => {
+	it.each(["rejected", "row_fault"] as const)("are told at once where nothing would change with another try: %s", async (reason) => {
 		const { attempts, threads, failed } = played(() => false);
-		attempts.add(letter(1, { reason: "rejected" }));
+		attempts.add(letter(1, { reason }));
 		await attempts.run();
 		expect([threads, failed]).toEqual([[], ["t/0@1"]]);
 	});
