@@ -86,6 +86,17 @@ it.each(finishing)(
 	},
 );
 
+it.each([
+	["", "undefined"],
+	["append", "append"],
+] as const)("a letter's timestamp is of the configured type, because no letter says it: %o", async (timestampType, type) => {
+	await using replay = await scene("export const handleMessage = ({ tsType }) => ({ reject: `is ${tsType}` });");
+	const config = { ...replay.parts.config, kafka: { ...replay.parts.config.kafka, timestampType } };
+	const told: ReplayedLetter[] = [];
+	await replayLetters({ ...replay.parts, config }, pagesOf(replay.letters.slice(0, 1)), async (letters) => void told.push(...letters));
+	expect(told.map(offsetAndFate)).toEqual([[4, expect.stringContaining(`is ${type}`)]]);
+});
+
 it("letters that a later page's letter finishes are replayed with it", async () => {
 	await using replay = await scene(
 		"let held = []; export const handleMessages = (batch) => { held.push(...batch); return { finishedTo: held.length >= 3 ? held.at(-1).offset : null }; };",
