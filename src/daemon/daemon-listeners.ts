@@ -32,6 +32,7 @@ export interface DaemonListenersParts {
 	readonly readiness: Readiness;
 	readonly module: string;
 	readonly makesRows: boolean;
+	readonly isEager: boolean;
 	/** The daemon's owner. */
 	readonly told: Partial<Pick<WorkerListener, "deadLettered" | "crashed">>;
 	readonly delivery: () => Delivery;

@@ -23,8 +23,8 @@ import { partitionName } from "../core/messages/message.ts";
 import type { Random } from "../core/random.ts";
 import type { TableLayout } from "../core/rows/rows.ts";
 import { knownSecrets } from "../core/text/secret-mask.ts";
+import { eitherSignal } from "../core/waiting/either-signal.ts";
 import { lifetime } from "../core/waiting/lifetime.ts";
-import { unlessAborted } from "../core/waiting/unless-aborted.ts";
 import type { SummaryFigures } from "../embedded/summary-line.ts";
 import { filesOf, kafkaClientSettings } from "../kafka/client/client-settings.ts";
 import { ConsumerClient, librdkafkaVersion } from "../kafka/client/consumer-client.ts";
@@ -56,6 +56,9 @@ import { buildSnapshot, buildSummary } from "./daemon-snapshot.ts";
 import { Delivery } from "./delivery.ts";
 import { httpControl } from "./http-requests.ts";
 import { buildStallDetector } from "./stall-detection.ts";
+
+/** A handler that takes longer to load holds up the join no longer: its partitions say what they wait for. */
+const LONGEST_LOAD_MS = 10_000;
 
 /** What a daemon needs: a validated configuration with brokers and a database, and the outside world. */
 export interface DaemonParts {
@@ -124,6 +127,7 @@ export class Daemon {
 			readiness: this.readiness,
 			module,
 			makesRows,
+			isEager: !isIncremental(config.kafka.protocol),
 			told: parts.told ?? {},
 			delivery: () => this.delivery,
 			stopRequested: (cause) => this.#requestStop(cause),
@@ -227,7 +231,7 @@ export class Daemon {
 		);
 		this.#problemLog.start();
 		this.#watchHandler();
-		// Not awaited: a module that can't be loaded is reported also while Kafka and the database are away.
+		// Beside what follows: a module that can't be loaded is reported also while Kafka and the database are away.
 		const reserves = this.delivery.reserves.begin();
 		await prepareTables({
 			database: this.database,
@@ -248,11 +252,23 @@ export class Daemon {
 		});
 		if (signal.aborted) return;
 		await this.#renewedFiles.start();
-		// To join takes partitions from members that are at work. So the threads for them stand first.
-		await unlessAborted(reserves, signal).catch(() => {});
+		await this.#threadsStand(reserves);
 		if (signal.aborted) return;
 		await this.delivery.start();
 		this.stallDetector.start();
+	}
+
+	/**
+	 * To join takes partitions from members that are at work, so the threads for them stand first. Nobody else has the partitions of a static
+	 * member.
+	 */
+	async #threadsStand(reserves: Promise<void>): Promise<void> {
+		const { config, clock } = this.parts;
+		if (config.kafka.instanceId) return;
+		const waited = lifetime();
+		using either = eitherSignal(this.#stopping.signal, waited.signal);
+		await Promise.race([reserves, clock.sleep(LONGEST_LOAD_MS, either.signal)]).catch(() => {});
+		waited.abort(new Error("the wait is over"));
 	}
 
 	/** Figures for the summary line on a terminal. */

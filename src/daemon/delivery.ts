@@ -39,6 +39,7 @@ import { GroupSupervisor } from "../supervisor/group-supervisor.ts";
 import { RestartIntensity } from "../supervisor/restart-intensity.ts";
 import type { ChildSpec } from "../supervisor/supervisor-parts.ts";
 import { PartitionWorker } from "../worker/partition-worker.ts";
+import { LONGEST_BEGIN_MS } from "../worker/thread/call-deadline.ts";
 import { buildWriter, workerSettings } from "./daemon-parts.ts";
 import type { DeliveryParts, DeliveryProblemCode } from "./delivery-parts.ts";
 import { GivenAway } from "./given-away.ts";
@@ -101,7 +102,7 @@ export class Delivery {
 			turn: this.#turn,
 			assigned: () => this.consumer.assigned.length,
 			incremental: isIncremental(config.kafka.protocol),
-			withinMs: config.handler.timeoutMs,
+			withinMs: Math.max(config.handler.timeoutMs, LONGEST_BEGIN_MS),
 			stopping: this.#stopping.signal,
 		});
 		this.supervisor = this.#buildSupervisor();
@@ -145,7 +146,11 @@ export class Delivery {
 			brokers: config.kafka.brokers,
 			position: (partition) => this.ledger.of(partition)?.position ?? null,
 		});
-		this.consumer.on("rebalanced", ({ kind }) => kind === "assign" && this.reserves.beginLater());
+		this.consumer.on("rebalanced", ({ kind, partitions }) => {
+			if (kind !== "assign") return;
+			this.supervisor.partitionsGivenBack(isIncremental(config.kafka.protocol) ? [] : partitions);
+			this.reserves.beginLater();
+		});
 		this.consumer.on("stats", ({ json }) => this.transactions.stats(json));
 		this.#guard = this.#buildGuard();
 		this.requests = new PartitionRequests({

@@ -27,7 +27,7 @@ export interface ReserveThreadsParts {
 	readonly assigned: () => number;
 	/** True if assignments come as differences (cooperative, KIP-848). */
 	readonly incremental: boolean;
-	/** `handler.timeoutMs`. */
+	/** How long a thread may take to load the module. */
 	readonly withinMs: number;
 	readonly stopping: AbortSignal;
 }

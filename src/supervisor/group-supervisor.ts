@@ -23,8 +23,6 @@ const NOT_TAKEN = "not_taken";
 const TAKE_AGAIN_MS = 10_000;
 /** Minimum time for the commit after a drain that took all its time; still within a container's ten seconds. */
 const LEAST_COMMIT_MS = 1_000;
-/** A rebalance that gives partitions back is over by then, even if another member drains for all its time. */
-const REBALANCE_MS = 30_000;
 
 /**
  * Starts, drains and ends one child per assigned partition. It is the group consumer's member: the `assignments…`, `messages…` and
@@ -34,8 +32,8 @@ export class GroupSupervisor<AChild extends Child> {
 	readonly #parts: SupervisorParts<AChild>;
 	readonly #children = new Map<string, Supervised<AChild>>();
 	readonly #pressure: BackPressure<AChild>;
-	/** Partitions that were given away while a person had paused them. If they come back by then (monotonic), they are paused again. */
-	readonly #pausedUntil = new Map<string, number>();
+	/** Names of partitions that were given away while a person had paused them, until the group's next assignment. */
+	#pausedBefore = new Set<string>();
 	#stopping = false;
 
 	constructor(parts: SupervisorParts<AChild>) {
@@ -53,12 +51,20 @@ export class GroupSupervisor<AChild extends Child> {
 		return !this.#stopping && this.#pressure.isCrowded;
 	}
 
+	/**
+	 * An assignment begins. `partitions`: those of an eager one, which takes all and gives most back at once. That ends no pause. The pause of
+	 * others is over: they have another owner, or had one.
+	 */
+	partitionsGivenBack(partitions: readonly TopicPartition[]): void {
+		this.#pausedBefore = new Set(partitions.map(partitionName).filter((name) => this.#pausedBefore.has(name)));
+	}
+
 	/** Starts a child for each partition; pauses are applied again, because an assignment resumes everything. */
 	assignmentsReceived(partitions: readonly Assigned[]): void {
 		if (this.#stopping) return;
 		for (const assigned of partitions) {
 			const supervised = this.#startChild(assigned);
-			if (this.#comesBackPaused(supervised)) this.#pauseByHand(supervised);
+			if (this.#pausedBefore.delete(partitionName(assigned))) this.#pauseByHand(supervised);
 			if (assigned.parked) this.#park(supervised, assigned.parked);
 		}
 		const paused = [...this.#children.values()].filter(isShut);
@@ -87,8 +93,7 @@ export class GroupSupervisor<AChild extends Child> {
 		const unfinished = released.reduce((sum, { child }) => sum + child.queue.handed, 0);
 		const leftMs = limits.drainTimeoutMs - (clock.monotonic() - startedAt);
 		const committed = await this.#parts.commit(released, Math.max(LEAST_COMMIT_MS, leftMs));
-		const untilMs = clock.monotonic() + limits.drainTimeoutMs + REBALANCE_MS;
-		for (const each of released) if (each.pausedByHand) this.#pausedUntil.set(partitionName(each), untilMs);
+		for (const each of released) if (each.pausedByHand) this.#pausedBefore.add(partitionName(each));
 		this.#forget(released);
 		if (timedOut) for (const { child } of released) void child.kill();
 		const names = released.map(({ topic, partition }) => ({ topic, partition }));
@@ -194,6 +199,7 @@ export class GroupSupervisor<AChild extends Child> {
 	/** A person pauses, resumes or restarts a partition. False if it isn't assigned here. */
 	control(partition: TopicPartition, action: "pause" | "resume" | "restart"): boolean {
 		const supervised = this.#children.get(partitionName(partition));
+		if (action === "resume") this.#forgetPause(partition);
 		if (!supervised || supervised.draining) return false;
 		switch (action) {
 			case "pause":
@@ -201,7 +207,6 @@ export class GroupSupervisor<AChild extends Child> {
 				this.#parts.valve.pause([supervised]);
 				return true;
 			case "resume":
-				supervised.pausedByHand = false;
 				supervised.child.resume();
 				if (!isShut(supervised)) this.#parts.valve.resume([supervised]);
 				return true;
@@ -267,16 +272,16 @@ export class GroupSupervisor<AChild extends Child> {
 		for (const { child, draining } of this.#children.values()) if (draining) child.nudge();
 	}
 
+	/** Also while the partition is drained or between two assignments: it must not come back paused. */
+	#forgetPause(partition: TopicPartition): void {
+		this.#pausedBefore.delete(partitionName(partition));
+		const supervised = this.#children.get(partitionName(partition));
+		if (supervised) supervised.pausedByHand = false;
+	}
+
 	#pauseByHand(supervised: Supervised<AChild>): void {
 		supervised.pausedByHand = true;
 		supervised.child.pause();
-	}
-
-	/** In an eager group each rebalance takes all partitions for a moment. That ends no pause. */
-	#comesBackPaused(partition: TopicPartition): boolean {
-		const untilMs = this.#pausedUntil.get(partitionName(partition)) ?? 0;
-		this.#pausedUntil.delete(partitionName(partition));
-		return this.#parts.clock.monotonic() < untilMs;
 	}
 
 	#current(position: TopicPartition & { readonly epoch: number }): Supervised<AChild> | null {
@@ -361,7 +366,7 @@ export class GroupSupervisor<AChild extends Child> {
 		if (supervised?.draining) this.#forget([supervised]);
 		else if (committable < offset)
 			this.#takeAgain(partition, `offset ${offset} came again, and messages from ${committable} on are not finished`);
-		else this.#startChild({ ...partition, offset, committed: null, logId });
+		else this.#startChild({ ...partition, offset, committed: null, logId }).pausedByHand = supervised?.pausedByHand ?? false;
 		this.#parts.listener.rewound({ ...partition, offset, from: position });
 		return true;
 	}

@@ -76,7 +76,7 @@ export interface Supervised<AChild> extends TopicPartition {
 	readonly suspicion: Suspicion | null;
 	/** Its queue is full. */
 	paused: boolean;
-	/** A person paused it. Lasts until a person resumes it, or another member has the partition. */
+	/** A person paused it. Lasts until a person resumes it, another member has the partition, or this member lost it. */
 	pausedByHand: boolean;
 	/** Set if it may not go on from its position: new messages are dropped; what it has in hand is finished. */
 	parked: (ParkedPosition & { readonly sinceMs: number }) | null;

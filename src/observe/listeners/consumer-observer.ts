@@ -47,9 +47,9 @@ interface StartFailedFact {
 }
 
 /** Listeners for the group consumer's events, by event. */
-export function observeConsumer({ metrics, logger, clock }: ObserverParts) {
+export function observeConsumer({ metrics, logger, clock, isEager = false }: ObserverParts) {
 	const errors = new LogLimiter(() => clock.monotonic(), SAME_ERROR_EVERY_MS);
-	/** Their counters go on if the rebalance gives them back: what was counted since the last scrape would be lost. */
+	/** Of an eager group. Their counters go on if the rebalance gives them back: what was counted since the last scrape would be lost. */
 	let revoked: readonly TopicPartition[] = [];
 	const logError = (fields: { message: string; code?: number }, prefix: string) => {
 		const held = errors.admit(`${prefix} ${fields.code ?? fields.message}`);
@@ -97,7 +97,8 @@ export function observeConsumer({ metrics, logger, clock }: ObserverParts) {
 					for (const partition of partitions) startPartition(metrics, partition);
 					break;
 				case "revoke":
-					revoked = [...revoked, ...partitions];
+					if (isEager) revoked = [...revoked, ...partitions];
+					else for (const partition of partitions) metrics.forgetPartition(partition);
 					break;
 				case "lost":
 					for (const partition of partitions) metrics.forgetPartition(partition);

@@ -21,6 +21,8 @@ export interface DaemonObserverParts {
 	readonly clock: Clock;
 	readonly module: string;
 	readonly makesRows: boolean;
+	/** A rebalance takes all partitions and gives most back at once (`kafka.protocol: eager`). Default: false. */
+	readonly isEager?: boolean;
 }
 
 /** What each observer gets. */

@@ -9,7 +9,7 @@ import type { HandlerThread, ThreadProgress } from "./handler-thread.ts";
 /** Checks per timeout: a call is ended after 1 to 1.2 times its limit. */
 const LOOKS = 5;
 /** A thread may take this long to begin on a busy machine, whatever the limit of a call is. */
-const LONGEST_BEGIN_MS = 30_000;
+export const LONGEST_BEGIN_MS = 30_000;
 
 /** Awaits `call`. Kills the thread (`timeout`) if one call into the user's code, or the time between two calls, exceeds `timeoutMs`. */
 export async function withCallDeadline<T>(call: Promise<T>, thread: HandlerThread, timeoutMs: number, clock: Clock): Promise<T> {

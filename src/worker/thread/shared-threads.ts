@@ -40,6 +40,10 @@ const KEPT_MS = 10_000;
 
 const unknown: WarmReply = { kind: "unknown" };
 
+function tooLate(withinMs: number): HandlerFailure {
+	return { kind: "load", name: "TimeoutError", message: `the module did not load within ${withinMs} ms`, stack: null };
+}
+
 /** Places partitions on at most `workers.maxThreads` threads. */
 export class SharedThreads implements HandlerThreads {
 	readonly #parts: SharedThreadsParts;
@@ -89,11 +93,16 @@ export class SharedThreads implements HandlerThreads {
 		const giveUp = () => {
 			if (this.#reserves.includes(place)) void this.#endReserves([place]);
 		};
-		const timer = clock.after(withinMs, giveUp);
-		const failure = await place.warm();
+		let isLate = false;
+		const timer = clock.after(withinMs, () => {
+			isLate = this.#reserves.includes(place);
+			giveUp();
+		});
+		const ended = await place.warm();
 		timer.cancel();
+		const failure = isLate ? tooLate(withinMs) : ended;
 		// If a partition took the thread, it reports by itself what is wrong.
-		const isReserve = this.#reserves.includes(place);
+		const isReserve = isLate || this.#reserves.includes(place);
 		if (failure) giveUp();
 		return failure === null ? { kind: "loaded" } : isReserve ? { kind: "failed", failure } : unknown;
 	}

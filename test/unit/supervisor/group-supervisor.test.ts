@@ -224,41 +224,57 @@ describe("the group supervisor", () => {
 		expect(supervisor.control({ topic: "t", partition: 7 }, "pause")).toBe(false);
 	});
 
-	it.each([
-		["comes back while others may still drain", 34_000, ["pause"]],
-		["was with somebody else for long", 36_000, []],
-	])("a partition that a person paused and that %s", async (_, awayMs, calls) => {
-		const { supervisor, child, clock } = supervise();
-		supervisor.assignmentsReceived([assigned(0), assigned(1)]);
-		supervisor.control({ topic: "t", partition: 0 }, "pause");
-		const first = [child(0), child(1)];
-		const revoked = supervisor.assignmentsRevoked([
-			{ topic: "t", partition: 0 },
-			{ topic: "t", partition: 1 },
-		]);
-		for (const each of first) each.drained();
-		await revoked;
-		await clock.advance(awayMs);
-		supervisor.assignmentsReceived([assigned(0), assigned(1)]);
-		expect([child(0).calls, child(1).calls]).toEqual([calls, []]);
-		expect(supervisor.children.get("t/0")?.pausedByHand).toBe(calls.length > 0);
-	});
-
-	it("a partition whose pause ended while another member had it is not paused when it comes back again", async () => {
-		const { supervisor, child } = supervise();
+	const t0 = { topic: "t", partition: 0 };
+	/** Paused by a person, and given away. */
+	async function pausedAndGiven() {
+		const supervised = supervise();
 		const give = async () => {
-			const given = supervisor.assignmentsRevoked([{ topic: "t", partition: 0 }]);
-			child(0).drained();
+			const given = supervised.supervisor.assignmentsRevoked([t0]);
+			supervised.child(0).drained();
 			await given;
 		};
-		supervisor.assignmentsReceived([assigned(0)]);
-		supervisor.control({ topic: "t", partition: 0 }, "pause");
+		supervised.supervisor.assignmentsReceived([assigned(0)]);
+		supervised.supervisor.control(t0, "pause");
 		await give();
+		return { ...supervised, give };
+	}
+
+	it("pauses a partition again that an eager rebalance gives back at once, however long that takes", async () => {
+		const { supervisor, child, clock, log } = await pausedAndGiven();
+		await clock.advance(600_000);
+		supervisor.partitionsGivenBack([t0]);
 		supervisor.assignmentsReceived([assigned(0)]);
-		supervisor.control({ topic: "t", partition: 0 }, "resume");
-		await give();
+		expect([child(0).calls, supervisor.children.get("t/0")?.pausedByHand, log.at(-1)]).toEqual([["pause"], true, "pause 0"]);
+	});
+
+	it("ends the pause of a partition that another member had", async () => {
+		const { supervisor, child } = await pausedAndGiven();
+		supervisor.partitionsGivenBack([]);
+		supervisor.partitionsGivenBack([t0]);
+		supervisor.assignmentsReceived([assigned(0)]);
+		expect([child(0).calls, supervisor.children.get("t/0")?.pausedByHand]).toEqual([[], false]);
+	});
+
+	it("ends a pause for good that a person ends, also between two assignments and during the drain", async () => {
+		const { supervisor, child, give } = await pausedAndGiven();
+		expect(supervisor.control(t0, "resume")).toBe(false);
 		supervisor.assignmentsReceived([assigned(0)]);
 		expect(child(0).calls).toEqual([]);
+		supervisor.control(t0, "pause");
+		const given = give();
+		expect(supervisor.control(t0, "resume")).toBe(false);
+		await given;
+		supervisor.assignmentsReceived([assigned(0)]);
+		expect(child(0).calls).toEqual([]);
+	});
+
+	it("keeps a partition paused whose log went back", () => {
+		const { supervisor, ledger } = supervise();
+		supervisor.assignmentsReceived([assigned(0)]);
+		supervisor.messagesReceived(t0, messages(...range(0, 3)));
+		supervisor.control(t0, "pause");
+		supervisor.endOfPartition(t0, 0);
+		expect([ledger.of(t0)?.position, supervisor.children.get("t/0")?.pausedByHand]).toEqual([0, true]);
 	});
 
 	it("begins anew also below what is only received, and where an end tells that the log went back", () => {

@@ -546,7 +546,11 @@ describe("the thread in reserve", () => {
 		["is loaded", (host) => host.answer(), { kind: "loaded" }],
 		["does not load", (host) => host.answer(failure), { kind: "failed", failure }],
 		["ends its thread", (host) => host.die("exit"), { kind: "failed", failure: { ...failure, name: "ThreadDied", message: "it died" } }],
-		["takes too long", (_, clock) => clock.advance(1_000), { kind: "unknown" }],
+		[
+			"takes too long",
+			(_, clock) => clock.advance(1_000),
+			{ kind: "failed", failure: { ...failure, name: "TimeoutError", message: "the module did not load within 1000 ms" } },
+		],
 		["is out of date", (_, __, places) => places.expire(), { kind: "unknown" }],
 	])("says what became of it where its module %s", async (_, goOn, reply) => {
 		const { host, clock, places } = timed();
