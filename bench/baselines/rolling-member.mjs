@@ -72,7 +72,11 @@ client.connect({ timeout: 60_000 }, (error) => {
 	process.once("SIGTERM", () => {
 		for (const timer of [committing, waking]) clearInterval(timer);
 		isLeaving = true;
-		if (!isStatic) client.unsubscribe();
+		if (isStatic) {
+			// While it closes nothing can be committed any more.
+			commit([...reached.keys()]);
+			reached.clear();
+		} else client.unsubscribe();
 		if (isStatic || owned.size === 0) leave();
 	});
 	leave = () => {
