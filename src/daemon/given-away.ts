@@ -34,7 +34,7 @@ export class GivenAway {
 		const committed = await committer.commitWithin(timeoutMs, partitions);
 		for (const partition of committed ? partitions : []) {
 			const offsets = ledger.of(partition);
-			// A message in hand will be handled again: not with the variables that the handler has set for it already.
+			// A message in hand will be handled again. It must not meet variables that the handler has set for it already.
 			if (offsets && childOf(partition)?.queue.handed === 0)
 				this.#left.left(partition, { logId: offsets.logId, offset: offsets.committable });
 		}

@@ -1,5 +1,5 @@
 /**
- * Threads in reserve, which have loaded the handler's module. The first start while the daemon still waits for Postgres and Kafka: so a
+ * Threads in reserve, which have loaded the handler's module. The first ones begin while the daemon still waits for Postgres and Kafka: so a
  * module that can't be loaded is reported at once, and not with the first message.
  */
 import type { Clock, Timer } from "../core/clock.ts";

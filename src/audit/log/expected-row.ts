@@ -6,7 +6,7 @@ import type { RowSubmission } from "../../worker/ports.ts";
 /** The position of a row's message. */
 export type RowPlace = Pick<ExpectedRow, "topic" | "partition" | "offset" | "timestamp">;
 
-/** All rows of a block. `isOptional`: see ExpectedRow; null if none is. */
+/** All rows of a block. `isOptional`: see ExpectedRow; null means that no row is optional. */
 export function* expectedRows(
 	{ topic, partition, batch }: RowSubmission,
 	block: RowBlock,

@@ -22,7 +22,7 @@ import { VerifyingWorker, type VerifyingWorkerParts } from "./verifying-worker.t
 export interface Checkpoint {
 	/** Asked between two messages. */
 	readonly isDue: () => boolean;
-	/** Called when nothing read is under way. `open`: the first message that each partition's handler left unfinished. */
+	/** Called when every message that was read is handled. `open`: the first message that each partition's handler left unfinished. */
 	readonly take: (open: ReadonlyMap<string, number>) => Promise<void>;
 }
 
@@ -35,7 +35,7 @@ export interface LogPassParts {
 	/** The purpose that the handler's `init` gets. */
 	readonly purpose: "verify" | "reprocess";
 	readonly signal: AbortSignal;
-	/** Called with the offsets that the handler gets next, null if it has none: if the process dies, the listener knows which. */
+	/** Called before each hand-over with its offsets; null: nothing is in hand. If the process dies, the listener knows what was in hand. */
 	readonly inHand?: ((partition: TopicPartition, held: HeldOffsets | null) => void) | undefined;
 	/** Gets messages as they are read; returns those that the handler should handle. */
 	readonly read: (partition: TopicPartition, messages: readonly ReceivedMessage[]) => readonly ReceivedMessage[];

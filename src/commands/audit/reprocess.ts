@@ -135,7 +135,7 @@ function* reportLines(report: ReprocessingReport, isDryRun: boolean): Generator<
 	if (failed.length > 0) yield `${counted(failed.length, "message")} failed, and their rows stay:`;
 	for (const { topic, partition, offset, reason, error } of failed.slice(0, MAX_LINES))
 		yield `  ${topic}/${partition} offset ${offset}: ${reason}: ${error.replaceAll(/\s+/g, " ")}`;
-	if (refused.length > 0) yield `${counted(refused.length, "row")} refused by the server, and what was there stays:`;
+	if (refused.length > 0) yield `${counted(refused.length, "row")} refused by the server; the rows that were there stay:`;
 	for (const { table, id, sqlstate, message } of refused.slice(0, MAX_LINES))
 		yield `  ${table} ${JSON.stringify(id)}: ${message} (${sqlstate})`;
 	const more = Math.max(0, failed.length - MAX_LINES) + Math.max(0, refused.length - MAX_LINES);

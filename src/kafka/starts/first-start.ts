@@ -12,7 +12,8 @@ import type { StoredOffset } from "../client/group-client.ts";
 export class FirstStart {
 	readonly #clock: Clock;
 	/**
-	 * By then every member that began together with this one has stored its starts, or the group has removed it and others have stored them.
+	 * How long `startFrom` applies after the first begin. By then every member that began together with this one has stored its starts, or
+	 * the group has removed it and others have stored them.
 	 */
 	readonly #overAfterMs: number;
 	readonly #present = new Set<string>();

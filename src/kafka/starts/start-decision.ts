@@ -1,6 +1,7 @@
 /**
- * Decides where a partition begins, from everything that is known about it. This is the only place that decides. Pure; the table in
- * docs/delivery.md has a row for each case, and so has the test. start-position.ts collects the facts and stores the result.
+ * Decides where a partition begins, from everything that is known about it. Where `kafka.startFrom` decides, start-position.ts looks it up.
+ * Pure; the table in docs/delivery.md has a row for each case, and so has the test. start-position.ts collects the facts and stores the
+ * result.
  *
  * What is known is never discarded in favour of `kafka.startFrom`, which is only for a partition without any stored or noted position.
  */

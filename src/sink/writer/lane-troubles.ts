@@ -6,7 +6,7 @@
 import type { SqlProblem } from "../database/sql-faults.ts";
 import type { WritingPlace } from "./lane.ts";
 
-/** Failures of a batch in a row from which its lane counts as stuck: one retry is a hiccup, a second means that the database is away. */
+/** After so many failures of its batch in a row a lane counts as stuck: one retry is a hiccup, a second means that the database is away. */
 const FAILURES_UNTIL_STUCK = 2;
 /** No answer for 45 s is never just a hiccup. */
 const NO_ANSWER = "QUERY_DEADLINE";
@@ -58,7 +58,7 @@ export class LaneTroubles {
 		this.#failing.delete(lane);
 	}
 
-	/** The lane's rows can be written again. True if its table was blocked and none of its lanes is any more. */
+	/** The lane's rows can be written again. True if that unblocks the table: it was blocked, and no lane of it is any more. */
 	mended(lane: WritingPlace): boolean {
 		this.#failing.delete(lane);
 		const { name } = lane.layout;

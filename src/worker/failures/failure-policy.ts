@@ -1,7 +1,7 @@
 /**
  * Decides what a failure of a partition's handler means: who is charged, and what to do next. There are two counts, as in the contract:
- * attempts of a message (it failed alone in a live thread, or was the only one running when its thread died) and restarts of the thread.
- * This class decides and remembers; the partition worker carries it out.
+ * attempts of a message (it failed alone in a live thread, or was the only one running when its thread or the whole process died) and
+ * restarts of the thread. This class decides and remembers; the partition worker carries it out.
  *
  * Beside a message's way (docs/architecture.md).
  */

@@ -1,7 +1,7 @@
 /**
- * Calls handleMessages with a run of messages: first with all of them. If that fails, by halves, each with a new state and the messages as
- * they are in the log, until the offender is found (about log2 of the run's size extra calls). The messages before it are then handled,
- * those after it are not.
+ * Calls handleMessages with a run of messages: first with all of them. If that fails, it calls it with halves, each with a new state and
+ * the messages as they are in the log, until the offender is found (about log2 of the run's size extra calls). The messages before it are
+ * then handled, those after it are not.
  *
  * A state that holds unfinished messages of earlier runs may not be renewed here, because those messages would have to come again first. In
  * that case the failure is reported as it is, and the worker halves the run. Pure, except for the calls it is given.
@@ -58,8 +58,8 @@ export async function callBatches(first: number, end: number, results: OutcomeCo
 			const { outcomes, finishedTo } = batchResult(await calls.call(from, to), to - from);
 			for (let index = from; index < to; index++) results.add(index, outcomes?.[index - from]);
 			results.timed(performance.now() - startedAt);
-			// An answer holds a single finishedTo, and renewing the state would end what it leaves open. So the messages after it wait for the
-			// next run.
+			// An answer holds a single finishedTo, and renewing the state would end the messages that this finishedTo leaves open. So the
+			// messages after it wait for the next run.
 			if (finishedTo !== undefined) return { to, failure: null, finished: { from, to: finishedTo } };
 		} catch (error) {
 			results.rollBack(mark);

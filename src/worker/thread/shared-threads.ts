@@ -5,7 +5,7 @@
  *
  * A thread takes 50 ms of CPU to make, and a partition stands still meanwhile. So some stand in reserve with their module loaded. An eager
  * group gives most partitions back at once. So if every partition has a thread of its own, the thread of a partition that is given away is
- * kept for a while. It is used only if the partition goes on where it left: otherwise the module's variables would not fit its messages.
+ * kept for a while. It is used only if the partition goes on where it left off: otherwise the module's variables would not fit its messages.
  *
  * Step 4 of a message's way (docs/architecture.md).
  */

@@ -26,7 +26,7 @@ export interface ThreadData {
 }
 
 /**
- * A request to the thread; one is outstanding at a time. `share` is the number of a partition's share of the thread. Each share has a
+ * A request to the thread; one is outstanding at a time. `share` says which partition's share of the thread is meant, by number. Each share has a
  * handler state of its own, from `start` until `terminate`, or until `drop` (without calling the handler).
  */
 export type ThreadRequest = { readonly share: number } & (
@@ -134,7 +134,7 @@ export class SharedProgress {
 		Atomics.add(this.#cells, CALLS, 1);
 	}
 
-	/** The call ended. `phase` stays `handle` between the messages of a run, so that a death there counts as one of the run. */
+	/** The call ended. `phase` stays `handle` between the messages of a run, so that a death between two messages counts as a death of the run. */
 	leave(phase: "idle" | "handle" = "idle"): void {
 		const cells = this.#cells;
 		cells[RUNNING] = 0;
@@ -142,7 +142,7 @@ export class SharedProgress {
 		Atomics.add(cells, CALLS, 1);
 	}
 
-	/** What the main thread asks (bits); 0: nothing, so the two below need not be read. */
+	/** What the main thread asks (bits); 0: nothing, so the two below need not be asked. */
 	get wanted(): number {
 		return Atomics.load(this.#cells, WANTED);
 	}

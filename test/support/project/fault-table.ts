@@ -149,7 +149,7 @@ export const faultTests: Readonly<Record<string, readonly TestName[]>> = {
 		[mended, "a column that is dropped, and added again"],
 		[mended, "a column of another type"],
 	],
-	"the tables of dead letters or offsets fail in these ways": [
+	"the tables of dead letters or offsets fail in one of the ways above": [
 		[own, "go to a table made anew where theirs was dropped"],
 		[own, "wait while the server is read-only"],
 		[own, "are refused by a read-only server, and stored by the next primary under the same epoch"],
