@@ -48,11 +48,11 @@ const notes = (scene: PositionScene) =>
 
 describeOnKafka("offsets set through a running daemon", () => {
 	it.each([
-		["kafka", "classic", 17],
-		["postgres", "classic", 17],
-		// It joins anew, and counts anew.
-		["kafka", "eager", 7],
-	])("back is read again, without a restart and without a rebalance's warning (offsets in %s, %s)", async (store, protocol, consumed) => {
+		["kafka", "classic"],
+		["postgres", "classic"],
+		// It joins anew, and its counters go on.
+		["kafka", "eager"],
+	])("back is read again, without a restart and without a rebalance's warning (offsets in %s, %s)", async (store, protocol) => {
 		await using scene = await sceneAtTen({ protocol }, store);
 		await using daemon = await startAtTen(scene);
 		const told = await set(scene, daemon, "3", "--json");
@@ -61,7 +61,7 @@ describeOnKafka("offsets set through a running daemon", () => {
 		expect(JSON.parse(told.stdout)).toEqual([plan]);
 		await waitFor(
 			`seven again\n${daemon.output.slice(-6000)}`,
-			async () => (await daemon.metric("pockaffe_messages_consumed_total")) === consumed,
+			async () => (await daemon.metric("pockaffe_messages_consumed_total")) === 17,
 			20_000,
 		);
 		await scene.untilCommitted();
@@ -71,29 +71,30 @@ describeOnKafka("offsets set through a running daemon", () => {
 		expect(await scene.run("verify")).toMatchObject({ code: 0 });
 	});
 
-	it.each(["kafka", "postgres"])(
-		"on is passed over: told, counted and noted; a paused partition stays paused (offsets in %s)",
-		async (store) => {
-			await using scene = await sceneAtTen({}, store);
-			await using daemon = await startAtTen(scene);
-			const url = await daemon.url();
-			expect(await scene.run("pause", scene.topic, "0", "--url", url)).toMatchObject({ code: 0 });
-			await scene.produce("passed", 5);
-			const told = await set(scene, daemon, "latest");
-			expect([told.code, told.stdout]).toEqual([0, expect.stringMatching(/at most 0 messages are read again, 5 are passed over/)]);
-			await daemon.record("what was passed over", ({ passedOver, level }) => passedOver === 5 && level === "warn");
-			expect(await daemon.metric("pockaffe_offsets_skipped_total", 'reason="offsets_set"')).toBe(5);
-			expect(await daemon.metric("pockaffe_admin_actions_total", 'action="set_offsets"')).toBe(1);
-			expect((await daemon.status()).partitions).toMatchObject([{ state: "paused", position: 15 }]);
-			await scene.produce("later", 2);
-			expect(await scene.run("resume", scene.topic, "0", "--url", url)).toMatchObject({ code: 0 });
-			await scene.untilRows(daemon, 12);
-			await scene.untilCommitted();
-			expect((await notes(scene))[0]).toMatchObject({ skipped: [{ from: 10, to: 15, reason: "offsets_set" }] });
-			expect(await daemon.stop()).toBe(0);
-			expect((await scene.run("verify")).stdout).toMatch(/; 5 offsets were passed over$/m);
-		},
-	);
+	it.each([
+		["kafka", "classic"],
+		["postgres", "classic"],
+		["kafka", "eager"],
+	])("on is passed over: told, counted and noted; a paused partition stays paused (offsets in %s, %s)", async (store, protocol) => {
+		await using scene = await sceneAtTen({ protocol }, store);
+		await using daemon = await startAtTen(scene);
+		const url = await daemon.url();
+		expect(await scene.run("pause", scene.topic, "0", "--url", url)).toMatchObject({ code: 0 });
+		await scene.produce("passed", 5);
+		const told = await set(scene, daemon, "latest");
+		expect([told.code, told.stdout]).toEqual([0, expect.stringMatching(/at most 0 messages are read again, 5 are passed over/)]);
+		await daemon.record("what was passed over", ({ passedOver, level }) => passedOver === 5 && level === "warn");
+		expect(await daemon.metric("pockaffe_offsets_skipped_total", 'reason="offsets_set"')).toBe(5);
+		expect(await daemon.metric("pockaffe_admin_actions_total", 'action="set_offsets"')).toBe(1);
+		expect((await daemon.status()).partitions).toMatchObject([{ state: "paused", position: 15 }]);
+		await scene.produce("later", 2);
+		expect(await scene.run("resume", scene.topic, "0", "--url", url)).toMatchObject({ code: 0 });
+		await scene.untilRows(daemon, 12);
+		await scene.untilCommitted();
+		expect((await notes(scene))[0]).toMatchObject({ skipped: [{ from: 10, to: 15, reason: "offsets_set" }] });
+		expect(await daemon.stop()).toBe(0);
+		expect((await scene.run("verify")).stdout).toMatch(/; 5 offsets were passed over$/m);
+	});
 
 	it("says what is wrong with what was typed, and changes nothing", async () => {
 		await using scene = await sceneAtTen();
