@@ -122,19 +122,21 @@ export class OffsetTable {
 
 	/**
 	 * Stores offsets of claimed partitions whose stored row is still this member's last one; returns the others. A statement that arrives
-	 * late changes nothing that a later one stored. `anew`: the stored offset may belong to another log.
+	 * late changes nothing that a later one stored. An offset whose partition is claimed anew before the statement is sent is dropped: it was
+	 * finished for the claim before. `anew`: the stored offset may belong to another log.
 	 */
 	async store(offsets: readonly ReachedPosition[], { anew = false } = {}): Promise<DisplacedOffset[]> {
-		await this.#looking;
-		const held = offsets.flatMap((each) => {
+		const claimed = offsets.flatMap((each) => {
 			const claim = this.#claims.get(partitionName(each));
 			return claim ? [{ ...each, claim }] : [];
 		});
+		await this.#looking;
+		const held = claimed.filter((each) => this.#claims.get(partitionName(each)) === each.claim);
 		const rows = held.length === 0 ? [] : await this.#storeHeld(held, anew);
 		const claims = new Map(held.map((each) => [partitionName(each), each.claim]));
 		for (const row of rows) answered(claims.get(nameOf(row)) as Claim, row);
-		const stored = new Set(rows.map(nameOf));
-		const left = offsets.filter((each) => !stored.has(partitionName(each)));
+		const done = new Set([...rows.map(nameOf), ...claimed.filter((each) => !held.includes(each)).map(partitionName)]);
+		const left = offsets.filter((each) => !done.has(partitionName(each)));
 		if (left.length === 0) return [];
 		const displaced = await this.#displaced(left);
 		for (const partition of displaced) this.#claims.delete(partitionName(partition));
