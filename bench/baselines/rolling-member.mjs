@@ -35,9 +35,10 @@ const client = new Kafka.KafkaConsumer(
 			if (error.code === ASSIGN) {
 				for (const each of partitions) owned.set(each.partition, each);
 				if (incremental) client.incrementalAssign(partitions);
-				else client.assign(partitions);
+				else if (!isLeaving) client.assign(partitions);
 			} else {
-				commit(partitions.map(({ partition }) => partition));
+				// While a static member closes nothing can be committed any more.
+				if (!(isLeaving && isStatic)) commit(partitions.map(({ partition }) => partition));
 				for (const { partition } of partitions) {
 					owned.delete(partition);
 					reached.delete(partition);
@@ -73,9 +74,7 @@ client.connect({ timeout: 60_000 }, (error) => {
 		for (const timer of [committing, waking]) clearInterval(timer);
 		isLeaving = true;
 		if (isStatic) {
-			// While it closes nothing can be committed any more.
 			commit([...reached.keys()]);
-			reached.clear();
 		} else client.unsubscribe();
 		if (isStatic || owned.size === 0) leave();
 	});
