@@ -1,7 +1,7 @@
 /**
- * What a daemon is compared with in a rolling restart: a member that notes each message and does no more, by node-rdkafka alone.
- * Its argument is JSON: { brokers, topic, group, protocol, isStatic, clientId, notes }. After each rebalance it prints how many partitions it has.
- * SIGTERM has it commit, leave (a static member stays in the group) and exit.
+ * What a daemon is compared with in a rolling restart: a member that notes each message and does no more, by node-rdkafka alone. Its
+ * argument is JSON: { brokers, topic, group, protocol, isStatic, clientId, notes }. After each rebalance it prints how many partitions it
+ * has. SIGTERM has it commit, leave (a static member stays in the group) and exit.
  */
 import { openSync, writeSync } from "node:fs";
 import Kafka from "node-rdkafka";

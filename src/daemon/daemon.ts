@@ -57,7 +57,7 @@ import { Delivery } from "./delivery.ts";
 import { httpControl } from "./http-requests.ts";
 import { buildStallDetector } from "./stall-detection.ts";
 
-/** A handler that takes longer to load holds up the join no longer: its partitions say what they wait for. */
+/** A handler that takes longer to load no longer delays the join: then its partitions say what they wait for. */
 const LONGEST_LOAD_MS = 10_000;
 
 /** What a daemon needs: a validated configuration with brokers and a database, and the outside world. */
@@ -258,10 +258,7 @@ export class Daemon {
 		this.stallDetector.start();
 	}
 
-	/**
-	 * To join takes partitions from members that are at work, so the threads for them stand first. Nobody else has the partitions of a static
-	 * member.
-	 */
+	/** Waits until the first threads stand: a member that joins takes partitions from others that are at work. A static one takes none. */
 	async #threadsStand(reserves: Promise<void>): Promise<void> {
 		const { config, clock } = this.parts;
 		if (config.kafka.instanceId) return;

@@ -1,6 +1,6 @@
 /**
- * Threads in reserve, which have loaded the handler's module. The first ones begin while the daemon still waits for Postgres and Kafka: so a
- * module that can't be loaded is reported at once, and not with the first message.
+ * Threads in reserve, which have loaded the handler's module. The first ones begin while the daemon still waits for Postgres and Kafka:
+ * so a module that can't be loaded is reported at once, and not with the first message.
  */
 import type { Clock, Timer } from "../core/clock.ts";
 import type { Problem } from "../core/problem.ts";

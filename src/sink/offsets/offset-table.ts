@@ -131,11 +131,13 @@ export class OffsetTable {
 			return claim ? [{ ...each, claim }] : [];
 		});
 		await this.#looking;
-		const held = claimed.filter((each) => this.#claims.get(partitionName(each)) === each.claim);
+		const isCurrent = (each: (typeof claimed)[number]) => this.#claims.get(partitionName(each)) === each.claim;
+		const held = claimed.filter(isCurrent);
+		const dropped = claimed.filter((each) => !isCurrent(each));
 		const rows = held.length === 0 ? [] : await this.#storeHeld(held, anew);
 		const claims = new Map(held.map((each) => [partitionName(each), each.claim]));
 		for (const row of rows) answered(claims.get(nameOf(row)) as Claim, row);
-		const done = new Set([...rows.map(nameOf), ...claimed.filter((each) => !held.includes(each)).map(partitionName)]);
+		const done = new Set([...rows.map(nameOf), ...dropped.map(partitionName)]);
 		const left = offsets.filter((each) => !done.has(partitionName(each)));
 		if (left.length === 0) return [];
 		const displaced = await this.#displaced(left);

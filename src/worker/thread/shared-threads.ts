@@ -3,9 +3,10 @@
  * keeps it as long as it is assigned, whatever dies. The thread of a place begins with the first start there and ends with its last share.
  * Without a limit every partition has its own place.
  *
- * A thread takes 50 ms of CPU to make, and a partition stands still meanwhile. So some stand in reserve with their module loaded. An eager
- * group gives most partitions back at once. So if every partition has a thread of its own, the thread of a partition that is given away is
- * kept for a while. It is used only if the partition goes on where it left off: otherwise the module's variables would not fit its messages.
+ * A thread takes 50 ms of CPU to make, and a partition stands still meanwhile. So some stand in reserve with their module loaded. An
+ * eager group gives most partitions back at once. So if every partition has a thread of its own, the thread of a partition that is given
+ * away is kept for a while. It is used only if the partition goes on where it left off: otherwise the module's variables would not fit
+ * its messages.
  *
  * Step 4 of a message's way (docs/architecture.md).
  */

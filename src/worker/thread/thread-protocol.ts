@@ -26,8 +26,8 @@ export interface ThreadData {
 }
 
 /**
- * A request to the thread; one is outstanding at a time. `share` says which partition's share of the thread is meant, by number. Each share has a
- * handler state of its own, from `start` until `terminate`, or until `drop` (without calling the handler).
+ * A request to the thread; one is outstanding at a time. `share` says which partition's share of the thread is meant, by number. Each
+ * share has a handler state of its own, from `start` until `terminate`, or until `drop` (without calling the handler).
  */
 export type ThreadRequest = { readonly share: number } & (
 	| { readonly type: "start"; readonly partition: TopicPartition }
@@ -134,7 +134,7 @@ export class SharedProgress {
 		Atomics.add(this.#cells, CALLS, 1);
 	}
 
-	/** The call ended. `phase` stays `handle` between the messages of a run, so that a death between two messages counts as a death of the run. */
+	/** The call ended. `phase` stays `handle` between the messages of a run: a death between two of them is a death of the run. */
 	leave(phase: "idle" | "handle" = "idle"): void {
 		const cells = this.#cells;
 		cells[RUNNING] = 0;

@@ -1,4 +1,4 @@
-/** One partition's log under the daemon's own worker: when it counts as handled, which failures are final, and when nothing can come of it. */
+/** One partition's log under the daemon's own worker: when it counts as handled, which failures are final, when it is given up. */
 import { afterAll, beforeEach, describe, expect, it } from "vitest";
 import { VerifyingWorker, type VerifyingWorkerParts } from "../../../src/audit/log/verifying-worker.ts";
 import type { BatchOutcome } from "../../../src/worker/thread/handler-thread.ts";

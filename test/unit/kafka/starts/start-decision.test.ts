@@ -1,6 +1,5 @@
 /** Where a partition begins: a row for each case of the handbook's table (docs/delivery.md). */
 import { describe, expect, it } from "vitest";
-import { compareIds, deletedLog } from "../../../../src/core/offsets/log-identity.ts";
 import { type PositionNote, restoredAt, stretchesBefore, withStretch } from "../../../../src/core/offsets/position-note.ts";
 import {
 	decidePosition,
@@ -127,20 +126,6 @@ describe("what is told of a position outside its log", () => {
 		expect(told).toContain(words);
 		expect(told).toContain("`pockaffe offsets set --topic t --partition 2 --to earliest` (10)");
 		expect(told).toContain("`pockaffe offsets set --topic t --partition 2 --to latest` (90)");
-	});
-});
-
-describe("logs", () => {
-	it.each([
-		["a", "a", "same"],
-		["a", "b", "other"],
-		[null, "a", "unknown"],
-		["a", null, "unknown"],
-		[null, null, "unknown"],
-		[deletedLog, "a", "other"],
-		[deletedLog, null, "other"],
-	] as const)("kept for %s, and there is %s: %s", (kept, current, standing) => {
-		expect(compareIds(kept, current)).toBe(standing);
 	});
 });
 
