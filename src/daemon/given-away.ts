@@ -34,8 +34,9 @@ export class GivenAway {
 		const committed = await committer.commitWithin(timeoutMs, partitions);
 		for (const partition of committed ? partitions : []) {
 			const offsets = ledger.of(partition);
-			// A message in hand will be handled again. It must not meet variables that the handler has set for it already.
-			if (offsets && childOf(partition)?.queue.handed === 0)
+			const child = childOf(partition);
+			// A message that was handed over and is not finished comes again. It must not meet variables that the handler has set for it.
+			if (offsets && child && child.queue.handedTo <= offsets.committable)
 				this.#left.left(partition, { logId: offsets.logId, offset: offsets.committable });
 		}
 		await new Promise<void>((resolve) => {

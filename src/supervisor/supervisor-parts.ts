@@ -9,8 +9,15 @@ import type { LogId } from "../core/offsets/log-identity.ts";
 
 /** What the supervisor needs from a child; a PartitionWorker is one. */
 export interface Child {
-	/** `underway`: handed messages that go on by themselves. */
-	readonly queue: { readonly queued: number; readonly handed: number; readonly underway: number; readonly bytes: number };
+	readonly queue: {
+		readonly queued: number;
+		readonly handed: number;
+		/** The offset after the last message that was ever handed over. */
+		readonly handedTo: number;
+		/** Handed messages that go on by themselves. */
+		readonly underway: number;
+		readonly bytes: number;
+	};
 	deliver(batch: PackedBatch): void;
 	/** The consumer has read the partition to its end for now; `offset` is the next one that will be written. */
 	readToEnd(offset: number): void;

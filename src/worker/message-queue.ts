@@ -62,6 +62,7 @@ export class MessageQueue {
 	#messageIndex = 0;
 	#queued = 0;
 	#handed = 0;
+	#handedTo = 0;
 	#bytes = 0;
 	/** How many of #handed only wait for what does not end by itself. */
 	#stuck = 0;
@@ -79,6 +80,11 @@ export class MessageQueue {
 	/** Messages given to the thread and not finished. */
 	get handed(): number {
 		return this.#handed;
+	}
+
+	/** The offset after the last message that was ever given to the thread, also if it is queued again; 0 before the first. */
+	get handedTo(): number {
+		return this.#handedTo;
 	}
 
 	/** Bytes of all batches held. */
@@ -159,6 +165,7 @@ export class MessageQueue {
 		held.state.fill(HANDED, from, to);
 		this.#queued -= to - from;
 		this.#handed += to - from;
+		this.#handedTo = Math.max(this.#handedTo, (held.batch.offsets[to - 1] as number) + 1);
 	}
 
 	/** The messages of the run without an answer were not handled: they come next. */

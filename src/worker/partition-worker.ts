@@ -81,7 +81,7 @@ export class PartitionWorker {
 		return this.#waits.state;
 	}
 
-	get queue(): Pick<MessageQueue, "queued" | "handed" | "underway" | "bytes" | "unconfirmed" | "firstUnconfirmed"> {
+	get queue(): Pick<MessageQueue, "queued" | "handed" | "handedTo" | "underway" | "bytes" | "unconfirmed" | "firstUnconfirmed"> {
 		return this.#queue;
 	}
 

@@ -337,7 +337,7 @@ export const mutations: readonly Mutation[] = [
 		what: "a partition comes back to the thread that had what it left unfinished",
 		breaks: "another-past",
 		kinds: "breaker,eager",
-		edits: [{ file: "src/daemon/given-away.ts", from: " && childOf(partition)?.queue.handed === 0", to: "" }],
+		edits: [{ file: "src/daemon/given-away.ts", from: " && child.queue.handedTo <= offsets.committable", to: "" }],
 	},
 	{
 		what: "the bytes of finished messages count for ever",

@@ -2,8 +2,9 @@
  * Resolves where assigned partitions begin: claims them in the store, reads the facts, and lets start-decision.ts decide. `StartQueries`
  * are the requests to the broker.
  *
- * The facts are read in this order: the stored offset, the note, the log's id, the log's bounds. If the log is replaced in between, its id
- * shows that later; in another order its bounds could be taken for the older log's.
+ * The facts are read in this order: the note, the stored offset, the log's id, the log's bounds. The note comes first because it is
+ * replaced only as it was read: whoever begins the partition meanwhile changes it, and then nothing is noted from an offset that is out of
+ * date. If the log is replaced in between, its id shows that later; in another order its bounds could be taken for the older log's.
  */
 import { type HandNote, type Suspicion, suspicionAt } from "../../core/messages/hand-note.ts";
 import { partitionName, type TopicPartition, type TopicPartitionOffset } from "../../core/messages/message.ts";
@@ -105,8 +106,8 @@ export async function resolveStartPositions(
 ): Promise<{ starts: StartPosition[]; failed: StartFailure[] }> {
 	if (partitions.length === 0) return { starts: [], failed: [] };
 	const { store, notes, queries } = resolution;
-	const claimed = await store.claim(partitions.map(({ topic, partition }) => ({ topic, partition })));
 	const noted = await notes.read();
+	const claimed = await store.claim(partitions.map(({ topic, partition }) => ({ topic, partition })));
 	const unknown = claimed.filter(({ offset }) => offset === null);
 	const others = unknown.length > 0 && store.elsewhere ? await store.elsewhere(unknown) : [];
 	const elsewhere = new Map(others.map((each) => [partitionName(each), each.offset]));

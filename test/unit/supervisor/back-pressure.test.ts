@@ -35,7 +35,7 @@ function open(count: number) {
 			lastTimestamp: 0,
 			child: {
 				queue: {
-					...{ handed: 0 },
+					...{ handed: 0, handedTo: 0 },
 					get queued() {
 						return hand.queued;
 					},

@@ -12,7 +12,7 @@ import { ManualClock, settle } from "../../support/fakes/manual-clock.ts";
 const DRAIN_TIMEOUT_MS = 5_000;
 
 class FakeChild {
-	readonly queue = { queued: 0, handed: 0, underway: 0, bytes: 0 };
+	readonly queue = { queued: 0, handed: 0, handedTo: 0, underway: 0, bytes: 0 };
 	readonly delivered: number[] = [];
 	readonly calls: string[] = [];
 	drained: () => void = () => {};

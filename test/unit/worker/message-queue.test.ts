@@ -159,6 +159,18 @@ describe("a run", () => {
 		expect(queue.answered(run.held, 0)).toBe(true);
 	});
 
+	it("that was handed over counts as such for ever, also queued again", () => {
+		const queue = new MessageQueue();
+		queue.push(batch(4, 8), 0);
+		expect(queue.handedTo).toBe(0);
+		const [first, second] = handle(queue, 2) as [HeldMessage, HeldMessage];
+		queue.answered(first.held, first.message);
+		queue.giveBack({ held: second.held, from: second.message, to: second.message + 1 });
+		expect([queue.handed, queue.handedTo]).toEqual([0, 6]);
+		handle(queue, 1);
+		expect([queue.handed, queue.handedTo]).toEqual([1, 6]);
+	});
+
 	it("comes no more once a drain has begun, and what was handed over is still counted", () => {
 		const queue = new MessageQueue();
 		queue.push(batch(0, 4), 0);

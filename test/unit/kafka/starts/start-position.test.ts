@@ -313,3 +313,25 @@ describe("the start position", () => {
 		});
 	});
 });
+
+describe("a member that is slow to look up a start", () => {
+	it("replaces no note that another one made meanwhile", async () => {
+		const given = resolution({ committed: 0, noted: { reached: 0 } });
+		const before = await given.notes.read();
+		let notes = before;
+		const { starts } = await resolveStartPositions([partition], {
+			...given,
+			notes: { ...given.notes, read: async () => notes },
+			store: {
+				...given.store,
+				claim: async (partitions) => {
+					const answer = await given.store.claim(partitions);
+					// The answer took a while, and the next owner began.
+					notes = new Map([["t/0", { note: { ...(before.get("t/0")?.note as PositionNote), reached: 57 }, version: "2" }]]);
+					return answer;
+				},
+			},
+		});
+		expect(starts[0]?.note.replaces?.version).toBe("1");
+	});
+});
