@@ -13,18 +13,20 @@ import type { PackedBatch } from "../core/messages/packed-batch.ts";
 import type { SkipAnswer } from "../core/messages/skip-outcome.ts";
 import { withoutValues } from "../core/text/without-values.ts";
 import { lifetime } from "../core/waiting/lifetime.ts";
-import { type CrashReport, isEnd } from "./failures/crash-report.ts";
+import { AfterFailure } from "./failures/after-failure.ts";
+import type { CrashReport } from "./failures/crash-report.ts";
 import { CrashReports } from "./failures/crash-reports.ts";
-import { FailurePolicy, type Verdict } from "./failures/failure-policy.ts";
+import { FailurePolicy } from "./failures/failure-policy.ts";
 import { MAX_RUN } from "./failures/suspects.ts";
 import { type HandedOver, HandOver } from "./hand-over.ts";
-import { firstOffset, type HeldBatch, MessageQueue, type Run } from "./message-queue.ts";
+import { type HeldBatch, MessageQueue } from "./message-queue.ts";
 import { OutcomeRouter } from "./outcomes/outcome-router.ts";
 import { Repeats } from "./outcomes/repeats.ts";
 import { SkipRequests } from "./skip-requests.ts";
 import type { BatchOutcome, ExitReason, ThreadDeath } from "./thread/handler-thread.ts";
 import { ThreadSlot } from "./thread/thread-slot.ts";
-import type { ParkReason, RestartReason, WorkerParts, WorkerState, WorkerTrouble } from "./worker-parts.ts";
+import { ThreadReplacement } from "./thread-replacement.ts";
+import type { ParkReason, WorkerParts, WorkerState, WorkerTrouble } from "./worker-parts.ts";
 import { troublesOf } from "./worker-trouble.ts";
 import { WorkerWaits } from "./worker-waits.ts";
 
@@ -37,6 +39,8 @@ export class PartitionWorker {
 	readonly #slot: ThreadSlot;
 	readonly #handOver: HandOver;
 	readonly #reports: CrashReports;
+	readonly #replacement: ThreadReplacement;
+	readonly #after: AfterFailure;
 	readonly #waits: WorkerWaits;
 	/** The same function for the worker's whole life: the sink calls it once, however often the worker asks for room. */
 	readonly #hasRoom = () => this.#waits.wake();
@@ -73,6 +77,17 @@ export class PartitionWorker {
 			waits: this.#waits,
 			signal: this.#handing.signal,
 			handled: (held, outcome, last) => this.#handled(held, outcome, last),
+		});
+		const own = { slot: this.#slot, queue: this.#queue, waits: this.#waits, policy: this.#policy };
+		this.#replacement = new ThreadReplacement(parts, own);
+		this.#after = new AfterFailure(parts, {
+			...own,
+			router: this.#router,
+			reports: this.#reports,
+			skips: this.#skips,
+			replacement: this.#replacement,
+			careful: () => this.#handOver.careful,
+			codeChanged: () => this.#beginAnew("file_changed"),
 		});
 		this.#life = this.#live();
 	}
@@ -272,9 +287,9 @@ export class PartitionWorker {
 	/** The worker's main loop: one run after the other until it is stopped. */
 	async #live(): Promise<void> {
 		while (!this.#waits.stopReason) {
-			this.#skips.carryOut(this.#queue, this.#router, (offset) => this.#gaveUp(offset));
+			this.#skips.carryOut(this.#queue, this.#router, (offset) => this.#after.gaveUp(offset));
 			if (this.#waits.anew.size > 0) {
-				await this.#replaceThread();
+				await this.#replacement.asAsked();
 				// Wake-ups during that await were missed: check everything again.
 				continue;
 			}
@@ -288,7 +303,7 @@ export class PartitionWorker {
 			}
 			const death = this.#waits.idleDeath;
 			if (death) {
-				await this.#died(death, () => this.#policy.threadDied(death, this.#queue.next(1)));
+				await this.#after.died(death, () => this.#policy.threadDied(death, this.#queue.next(1)));
 				continue;
 			}
 			if (this.#router.waitsForBroker) {
@@ -304,7 +319,7 @@ export class PartitionWorker {
 				await this.#waits.next();
 				continue;
 			}
-			if (await this.#gaveUpForDeaths(run)) continue;
+			if (await this.#after.gaveUpForDeaths(run)) continue;
 			if (this.#slot.ready)
 				await this.#go(
 					await this.#handOver.hand(this.#router.letters.onTrial ? this.#router.letters.onTrialNext(run) : this.#policy.cut(run)),
@@ -316,14 +331,6 @@ export class PartitionWorker {
 		}
 	}
 
-	/** Gives the next message up if the process died too often with it in hand; true if so. */
-	async #gaveUpForDeaths(run: Run): Promise<boolean> {
-		const deaths = this.#handOver.careful?.deathsOf(run) ?? 0;
-		const verdict = deaths > 0 ? this.#policy.processDied(run, deaths) : null;
-		if (verdict) await this.#carryOut(verdict);
-		return verdict !== null;
-	}
-
 	/** Decides what a hand-over means, and carries that out. */
 	async #go(handed: HandedOver): Promise<void> {
 		switch (handed.what) {
@@ -331,29 +338,22 @@ export class PartitionWorker {
 			case "not-now":
 				return;
 			case "holds-too-much":
-				return this.#holdsTooMuch(handed.heldMb);
+				return this.#replacement.holdsTooMuch(handed.heldMb);
 			case "needs-new-state":
-				return this.#takeNewState();
+				return this.#replacement.withNewState();
 			case "start-failed":
-				return this.#carryOut(this.#policy.startFailed(handed.run, handed.failure));
+				return this.#after.carryOut(this.#policy.startFailed(handed.run, handed.failure));
 			case "failed":
 				this.#slot.needsRenewal();
-				this.#stateEnded();
-				return this.#carryOut(this.#policy.attemptFailed(handed.run, handed.failure, handed.batched));
+				this.#replacement.stateEnded();
+				return this.#after.carryOut(this.#policy.attemptFailed(handed.run, handed.failure, handed.batched));
 			case "died": {
 				const { death, run, progress } = handed;
-				return this.#died(death, () =>
+				return this.#after.died(death, () =>
 					progress ? this.#policy.threadDiedRunning(death, run, progress) : this.#policy.threadDied(death, run),
 				);
 			}
 		}
-	}
-
-	/** Not a failure: the thread is replaced between two runs, before V8 ends the process because of it. */
-	#holdsTooMuch(heldMb: number): void {
-		this.#parts.listener.heldTooMuch(this.#parts.partition, heldMb);
-		this.#waits.anew.add("out_of_memory");
-		this.#parts.threads.expire();
 	}
 
 	/** Takes the outcome of a part of a run. False if the run should end early, because each of its messages makes many records. */
@@ -377,73 +377,6 @@ export class PartitionWorker {
 		return { reason: "exception", message, stack: null };
 	}
 
-	/**
-	 * The thread is dead: judges the messages it had and what still waits, unless the worker is stopping anyway. Does so at once: a thread
-	 * that can't be ended is given up only after a while, and the next one waits for that.
-	 */
-	async #died(death: ThreadDeath, judge: () => Verdict): Promise<void> {
-		this.#waits.idleDeath = null;
-		const gone = this.#slot.discard();
-		if (!this.#waits.stopReason) {
-			if (death.reason === "shared") this.#replaced("shared");
-			else await this.#carryOut(judge());
-		}
-		await gone;
-	}
-
-	/** The thread was replaced, and no message of this partition is to blame. */
-	#replaced(why: RestartReason): void {
-		this.#policy.replaced();
-		this.#parts.listener.restarted(this.#parts.partition, why);
-		this.#stateEnded();
-	}
-
-	/** Reports what happened and carries out what the policy decided; resolves when the worker may go on. */
-	async #carryOut(judged: Verdict): Promise<void> {
-		const isCodeOld = this.#slot.isCodeOld;
-		if (isCodeOld) this.#beginAnew("file_changed");
-		const verdict = isCodeOld ? this.#policy.ofOldCode(judged) : judged;
-		const { next, run, reason } = verdict;
-		if (verdict.restarted) {
-			this.#parts.listener.restarted(this.#parts.partition, verdict.restarted);
-			this.#stateEnded();
-		}
-		this.#reports.tell(verdict, this.#slot.threadId, this.#policy);
-		// A person asked to skip this message before it failed.
-		if (isEnd(next) && run && this.#skips.has(firstOffset(run))) return;
-		switch (next.action) {
-			case "retry":
-				await this.#waits.backOff(next.delayMs);
-				if (next.inNewThread) await this.#takeNewThread(run as Run);
-				return;
-			case "restart":
-				return this.#waits.backOff(next.delayMs);
-			case "park":
-				return this.#waits.park(reason as ParkReason, verdict.kind === "process" ? null : next.delayMs);
-			case "stop":
-				return this.#waits.requestStop(reason as ParkReason);
-			case "dead-letter":
-			case "skip":
-				return this.#giveUp(run as Run, verdict);
-		}
-	}
-
-	/** Gives up the poison message at `run.from`: it leaves the queue, and the next one is handled. */
-	#giveUp(run: Run, { next, kind, error, attempt }: Verdict): void {
-		const { held, from } = run;
-		this.#queue.take({ held, from, to: from + 1 });
-		const poison = { kind, error, attempts: attempt };
-		if (next.action === "skip") this.#router.skip(held, from, poison);
-		else this.#router.poison(held, from, poison);
-		this.#gaveUp(firstOffset(run));
-	}
-
-	#gaveUp(offset: number): void {
-		this.#handOver.careful?.gaveUp(offset);
-		this.#policy.gaveUp(offset);
-		this.#reports.gaveUp(offset);
-	}
-
 	/** Parks until a changed file or a person ends it: a retry by timer would only make more dead letters. */
 	async #parkAtBreaker(message: string): Promise<void> {
 		if (this.#slot.isCodeOld) {
@@ -458,40 +391,5 @@ export class PartitionWorker {
 		// A skipped message does not decide the trial.
 		if (this.#waits.anew.size > 1 || !this.#waits.anew.has("skip")) this.#router.letters.tryAgain();
 		this.#parts.listener.resumed(this.#parts.partition);
-	}
-
-	/** Gets a new thread, unless a person resumed it: then it keeps the thread it has. */
-	async #replaceThread(): Promise<void> {
-		const why = (["admin", "file_changed", "out_of_memory"] as const).find((each) => this.#waits.anew.has(each)) ?? null;
-		this.#waits.anew.clear();
-		if (!why || !this.#slot.occupied) return;
-		await this.#slot.end("restart");
-		this.#replaced(why);
-	}
-
-	async #takeNewState(): Promise<void> {
-		await this.#slot.end("failed");
-		this.#replaced("last_attempt");
-	}
-
-	/**
-	 * Takes a new thread for the last attempt, so that what other messages left behind in the old one can't be the cause. Not a failure, and
-	 * no restart that the intensity counts.
-	 */
-	async #takeNewThread(run: Run): Promise<void> {
-		// Stopped meanwhile, or replaced for another reason.
-		if (this.#waits.stopReason || this.#waits.anew.size > 0 || !this.#slot.ready) return;
-		if (this.#slot.isNewFor(firstOffset(run))) return;
-		this.#parts.threads.expire();
-		await this.#takeNewState();
-	}
-
-	/**
-	 * The handler's state was renewed, or is gone with its thread: messages that only this state held are handled again, before everything
-	 * else.
-	 */
-	#stateEnded(): void {
-		const last = this.#queue.requeueUnconfirmed();
-		if (last !== null) this.#policy.repeated(last);
 	}
 }

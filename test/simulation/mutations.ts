@@ -204,7 +204,7 @@ export const mutations: readonly Mutation[] = [
 			{
 				file: "src/worker/partition-worker.ts",
 				from: `this.#slot.needsRenewal();
-				this.#stateEnded();`,
+				this.#replacement.stateEnded();`,
 				to: "this.#slot.needsRenewal();",
 			},
 		],
@@ -215,9 +215,9 @@ export const mutations: readonly Mutation[] = [
 		kinds: "keeps,shared threads",
 		edits: [
 			{
-				file: "src/worker/partition-worker.ts",
+				file: "src/worker/thread-replacement.ts",
 				from: `this.#parts.listener.restarted(this.#parts.partition, why);
-		this.#stateEnded();`,
+		this.stateEnded();`,
 				to: "this.#parts.listener.restarted(this.#parts.partition, why);",
 			},
 		],
