@@ -3,7 +3,7 @@ import type { Command } from "commander";
 import type { Config } from "../config/config.ts";
 import { withEmbeddedProfile, withoutAccounts } from "../config/embedded-profile.ts";
 import { type LoadedConfig, loadConfig } from "../config/load.ts";
-import { isUnconfigured, requireForRun } from "../config/requirements.ts";
+import { isUnconfigured, requireForRun } from "../config/required-keys.ts";
 import { ExitError, exitCodes } from "../core/errors.ts";
 import { isAlive } from "../core/is-alive.ts";
 import { readEmbeddedFile } from "../embedded/embedded-file.ts";

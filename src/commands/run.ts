@@ -4,7 +4,7 @@ import type { Command } from "commander";
 import type { Config } from "../config/config.ts";
 import { withEmbeddedProfile } from "../config/embedded-profile.ts";
 import type { LoadedConfig } from "../config/load.ts";
-import { requireConfiguration, requireForRun } from "../config/requirements.ts";
+import { requireConfiguration, requireForRun } from "../config/required-keys.ts";
 import { nearest } from "../config/schema/problems.ts";
 import { ExitError, exitCodes, messageOf } from "../core/errors.ts";
 import { systemRandom } from "../core/random.ts";

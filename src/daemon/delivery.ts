@@ -9,8 +9,8 @@
  * metrics nor logs; `listener` and the parts' own events report what happens.
  */
 import { referenceWaits } from "../config/table-layouts.ts";
-import { exponentialBackOff, KAFKA_RETRY } from "../core/back-off.ts";
 import { messageOf } from "../core/errors.ts";
+import { exponentialBackOff, KAFKA_RETRY } from "../core/exponential-back-off.ts";
 import type { TopicPartition } from "../core/messages/message.ts";
 import type { Problem } from "../core/problem.ts";
 import { lifetime } from "../core/waiting/lifetime.ts";

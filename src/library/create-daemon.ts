@@ -5,7 +5,7 @@
 import { isMainThread } from "node:worker_threads";
 import { EventEmitter } from "eventemitter3";
 import { loadConfig } from "../config/load.ts";
-import { requireForRun } from "../config/requirements.ts";
+import { requireForRun } from "../config/required-keys.ts";
 import { systemClock } from "../core/clock.ts";
 import { PocKaffeError } from "../core/errors.ts";
 import { packageVersion } from "../core/package.ts";

@@ -5,7 +5,7 @@
 import { isMainThread } from "node:worker_threads";
 import type { Config } from "../config/config.ts";
 import { loadConfig } from "../config/load.ts";
-import { missingBrokers } from "../config/requirements.ts";
+import { missingBrokers } from "../config/required-keys.ts";
 import { configError, nearest, type Problem } from "../config/schema/problems.ts";
 import { PocKaffeError } from "../core/errors.ts";
 import { missingTopicHint } from "../core/text/missing-topic.ts";

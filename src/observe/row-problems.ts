@@ -1,9 +1,9 @@
 /** Reasons of `/readyz` about single rows, as the writer reports them. */
 import type { Problem } from "../core/problem.ts";
 import type { AwaitedFact, StuckFact } from "../core/rows/waiting-rows.ts";
-import { awaitedWords, isLongAwaited } from "./awaited-words.ts";
 import type { ReadinessCode } from "./readiness-codes.ts";
-import { stuckWords } from "./stuck-words.ts";
+import { stuckWords } from "./stuck-rows-words.ts";
+import { awaitedWords, isLongAwaited } from "./waiting-rows-words.ts";
 
 /** What is read from the writer. */
 interface RowFacts {

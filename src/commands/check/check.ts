@@ -1,7 +1,7 @@
 /** `check`: checks everything that can be known before a start, one line each; exit 1 if one fails. Changes nothing. */
 import type { Command } from "commander";
 import type { Config } from "../../config/config.ts";
-import { requireForRun } from "../../config/requirements.ts";
+import { requireForRun } from "../../config/required-keys.ts";
 import { tableLayouts } from "../../config/table-layouts.ts";
 import { exitCodes, messageOf } from "../../core/errors.ts";
 import { knownSecrets } from "../../core/text/secret-mask.ts";

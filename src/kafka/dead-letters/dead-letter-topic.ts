@@ -8,12 +8,12 @@
 
 import { EventEmitter } from "eventemitter3";
 import type { Config } from "../../config/config.ts";
-import { fullJitter } from "../../core/back-off.ts";
 import type { Clock } from "../../core/clock.ts";
 import type { DeadLetter, DeadLetterEvents, DeadLetterTarget } from "../../core/dead-letters/dead-letter.ts";
 import { LetterTrial } from "../../core/dead-letters/letter-trial.ts";
 import { contentBytes } from "../../core/dead-letters/omitted-parts.ts";
 import { messageOf, PocKaffeError } from "../../core/errors.ts";
+import { fullJitter } from "../../core/exponential-back-off.ts";
 import { isTopicMeant, partitionName, type TopicPartition } from "../../core/messages/message.ts";
 import type { Random } from "../../core/random.ts";
 import { missingTopicHint } from "../../core/text/missing-topic.ts";

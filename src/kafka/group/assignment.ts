@@ -12,9 +12,10 @@
  * Every change is answered, in the order of arrival: librdkafka may put a revocation on top of an unanswered assignment (a topic was
  * deleted), and a member with an unanswered difference stands still.
  */
-import { exponentialBackOff, KAFKA_RETRY } from "../../core/back-off.ts";
+
 import type { Clock } from "../../core/clock.ts";
 import { messageOf } from "../../core/errors.ts";
+import { exponentialBackOff, KAFKA_RETRY } from "../../core/exponential-back-off.ts";
 import { partitionName, type TopicPartition } from "../../core/messages/message.ts";
 import type { OffsetSet, WantedOffset } from "../../core/offsets/set-offset.ts";
 import { eitherSignal } from "../../core/waiting/either-signal.ts";

@@ -11,7 +11,7 @@
  */
 
 import { EventEmitter } from "eventemitter3";
-import { exponentialBackOff } from "../../core/back-off.ts";
+import { exponentialBackOff } from "../../core/exponential-back-off.ts";
 import type { TopicPartition } from "../../core/messages/message.ts";
 import type { OffsetSet, WantedOffset } from "../../core/offsets/set-offset.ts";
 import type { Problem } from "../../core/problem.ts";

@@ -6,9 +6,10 @@
  *
  * What a client does between these steps (join, poll, leave) is its owner's business.
  */
-import { exponentialBackOff, KAFKA_RETRY } from "../../core/back-off.ts";
+
 import type { Clock } from "../../core/clock.ts";
 import { messageOf } from "../../core/errors.ts";
+import { exponentialBackOff, KAFKA_RETRY } from "../../core/exponential-back-off.ts";
 import type { GroupClient } from "../client/group-client.ts";
 import { KafkaError } from "../client/kafka-error.ts";
 import { explainUnreachable } from "../connecting/connect.ts";

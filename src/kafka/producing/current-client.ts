@@ -4,9 +4,10 @@
  *
  *   none -> connecting -> ready -> closing -> none
  */
-import { fullJitter, KAFKA_RETRY } from "../../core/back-off.ts";
+
 import type { Clock } from "../../core/clock.ts";
 import { messageOf } from "../../core/errors.ts";
+import { fullJitter, KAFKA_RETRY } from "../../core/exponential-back-off.ts";
 import type { Random } from "../../core/random.ts";
 import type { KafkaError } from "../client/kafka-error.ts";
 import type { RecordClient } from "./record-client.ts";

@@ -2,9 +2,10 @@
  * Produces the records of a topic one by one, each until the broker has it or refuses it for good. This finds the bad record of a batch;
  * and only one record at a time meets a missing topic or right. All topics share a few clients; a topic in its back-off has none.
  */
-import { fullJitter, KAFKA_RETRY } from "../../core/back-off.ts";
+
 import type { Clock } from "../../core/clock.ts";
 import { PocKaffeError } from "../../core/errors.ts";
+import { fullJitter, KAFKA_RETRY } from "../../core/exponential-back-off.ts";
 import { sizeOfRecord } from "../../core/messages/records.ts";
 import type { Random } from "../../core/random.ts";
 import { Semaphore } from "../../core/waiting/semaphore.ts";

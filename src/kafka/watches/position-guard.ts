@@ -7,8 +7,9 @@
  * What happens to a position is decided as at a start (start-decision.ts). A jump is noted before anything after it is fetched: the note
  * tells `verify` which offsets were passed over.
  */
-import { exponentialBackOff, KAFKA_RETRY } from "../../core/back-off.ts";
+
 import type { Clock } from "../../core/clock.ts";
+import { exponentialBackOff, KAFKA_RETRY } from "../../core/exponential-back-off.ts";
 import { partitionName, type TopicPartition } from "../../core/messages/message.ts";
 import { type PositionNote, restoredAt, stretchesBefore, withStretch } from "../../core/offsets/position-note.ts";
 import type { PositionNotes } from "../offsets/position-notes.ts";

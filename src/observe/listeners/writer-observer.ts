@@ -4,10 +4,10 @@
  */
 import { partitionName } from "../../core/messages/message.ts";
 import type { AwaitedFact, StuckFact } from "../../core/rows/waiting-rows.ts";
-import { awaitedWords } from "../awaited-words.ts";
 import { LogLimiter } from "../logs/log-limiter.ts";
 import type { LabelsOf } from "../metrics/metric-catalogue.ts";
-import { stuckWords } from "../stuck-words.ts";
+import { stuckWords } from "../stuck-rows-words.ts";
+import { awaitedWords } from "../waiting-rows-words.ts";
 import type { ObserverParts, RunTotals } from "./observer-parts.ts";
 
 /** A batch whose rows are all settled or refused. Counts are rows. */

@@ -6,12 +6,12 @@
  */
 
 import { EventEmitter } from "eventemitter3";
-import { DATABASE_RETRY, fullJitter } from "../../core/back-off.ts";
 import type { Clock } from "../../core/clock.ts";
 import { type DeadLetter, type DeadLetterEvents, type DeadLetterTarget, letterName } from "../../core/dead-letters/dead-letter.ts";
 import { LetterTrial } from "../../core/dead-letters/letter-trial.ts";
 import { contentBytes } from "../../core/dead-letters/omitted-parts.ts";
 import { PocKaffeError } from "../../core/errors.ts";
+import { DATABASE_RETRY, fullJitter } from "../../core/exponential-back-off.ts";
 import { partitionName, type TopicPartition } from "../../core/messages/message.ts";
 import type { Random } from "../../core/random.ts";
 import { lifetime } from "../../core/waiting/lifetime.ts";

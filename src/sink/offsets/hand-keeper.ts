@@ -2,8 +2,9 @@
  * Writes two kinds of notes (core/messages/hand-note.ts): what careful partitions have in hand, and that an assignment ended properly.
  * Without the right to the table's columns it writes none; then a message that kills the process is handled again at each start.
  */
-import { exponentialBackOff } from "../../core/back-off.ts";
+
 import type { Clock } from "../../core/clock.ts";
+import { exponentialBackOff } from "../../core/exponential-back-off.ts";
 import type { Evidence, HandNote } from "../../core/messages/hand-note.ts";
 import { partitionName, type TopicPartition } from "../../core/messages/message.ts";
 import { NOTES_REFUSED } from "../../core/offsets/position-note.ts";

@@ -4,8 +4,9 @@
  *
  * Step 8 of a message's way (docs/architecture.md).
  */
-import { DATABASE_RETRY, fullJitter } from "../../core/back-off.ts";
+
 import type { Clock } from "../../core/clock.ts";
+import { DATABASE_RETRY, fullJitter } from "../../core/exponential-back-off.ts";
 import type { Random } from "../../core/random.ts";
 import type { TableLayout } from "../../core/rows/rows.ts";
 import type { Semaphore } from "../../core/waiting/semaphore.ts";

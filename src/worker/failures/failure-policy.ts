@@ -5,8 +5,9 @@
  *
  * Beside a message's way (docs/architecture.md).
  */
-import { exponentialBackOff } from "../../core/back-off.ts";
+
 import type { Clock } from "../../core/clock.ts";
+import { exponentialBackOff } from "../../core/exponential-back-off.ts";
 import type { TopicPartition } from "../../core/messages/message.ts";
 import type { Random } from "../../core/random.ts";
 import { firstOffset, type Run } from "../message-queue.ts";

@@ -6,7 +6,7 @@
  *
  * Beside a message's way (docs/architecture.md).
  */
-import { equalJitter } from "../../core/back-off.ts";
+import { equalJitter } from "../../core/exponential-back-off.ts";
 import type { Random } from "../../core/random.ts";
 
 /** Computes the wait before a restart. */

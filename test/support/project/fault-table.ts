@@ -17,7 +17,7 @@ const returns = "test/kafka/static-return.test.ts";
 const topics = "test/kafka/topics-that-change.test.ts";
 const kept = "test/kafka/kept-positions.test.ts";
 const offsets = "test/end-to-end/delivery/offset-store.test.ts";
-const ends = "test/end-to-end/faults/faults.test.ts";
+const ends = "test/end-to-end/faults/environment-faults.test.ts";
 
 /** By the first column of the table, in its order. */
 export const faultTests: Readonly<Record<string, readonly TestName[]>> = {

@@ -23,7 +23,7 @@ const topics = "test/kafka/topics-that-change.test.ts";
 /** By the words in bold at the top of the README, in their order. */
 export const leadingPromises: Readonly<Record<string, readonly TestName[]>> = {
 	Order: [
-		["test/end-to-end/delivery/proof-of-concept.test.ts", "keeps the order"],
+		["test/end-to-end/delivery/create-to-replay.test.ts", "keeps the order"],
 		[worker, "hands messages over in offset order, one run at a time"],
 		[commands, "puts keys where Java clients put them (murmur2)"],
 	],
@@ -38,8 +38,8 @@ export const leadingPromises: Readonly<Record<string, readonly TestName[]>> = {
 		["test/contract/database.postgres.test.ts", "lets nobody who read before overwrite what was written since"],
 	],
 	"A crash stays where it happened": [
-		["test/end-to-end/faults/crashes.test.ts", "each with its reason, its attempt and its partition alone"],
-		["test/end-to-end/faults/crashes.test.ts", "go on from the failing offset once what the handler imports is replaced"],
+		["test/end-to-end/faults/handler-crashes.test.ts", "each with its reason, its attempt and its partition alone"],
+		["test/end-to-end/faults/handler-crashes.test.ts", "go on from the failing offset once what the handler imports is replaced"],
 	],
 	"One bad row is one bad row": [
 		["test/end-to-end/faults/bad-input.test.ts", "dead-letters what can't be handled or written, and writes everything else"],
@@ -124,14 +124,14 @@ export const failurePromises: Readonly<Record<string, readonly TestName[]>> = {
 		[intensity, "is exceeded by more than maxRestarts within withinMs"],
 		[worker, "is tried again by itself at the longest back-off"],
 		[worker, "goes on from the very offset as soon as the file changes"],
-		["test/end-to-end/faults/faults.test.ts", "exits 3 by policy, after the drain"],
+		["test/end-to-end/faults/environment-faults.test.ts", "exits 3 by policy, after the drain"],
 	],
 	"the process dies: a native crash, V8 out of memory, `kill -9`, a power cut": [
 		["test/end-to-end/faults/deadly-messages.test.ts", "becomes a dead letter after the told number of deaths, and nobody else does"],
 		["test/end-to-end/faults/deadly-messages.test.ts", "charges nobody, however often it is killed under load"],
 		["test/end-to-end/faults/deadly-messages.test.ts", "charges no message where an init ends it"],
 		["test/end-to-end/delivery/delivery.test.ts", "loses nothing when the daemon is killed again and again"],
-		["test/end-to-end/faults/crashes.test.ts", "that take the whole process commit nothing wrong"],
+		["test/end-to-end/faults/handler-crashes.test.ts", "that take the whole process commit nothing wrong"],
 	],
 	"the database refuses a row (SQLSTATE classes 22, 23, 44 and 54, and P0001, with the exceptions in [faults](faults.md#faults-of-the-database-by-sqlstate))":
 		[
@@ -168,7 +168,7 @@ export const failurePromises: Readonly<Record<string, readonly TestName[]>> = {
 			[mended, "a table that is dropped, and made again"],
 			[mended, "a disk that is full"],
 			[
-				"test/end-to-end/faults/faults.test.ts",
+				"test/end-to-end/faults/environment-faults.test.ts",
 				"waits for a table that is missing, then for its columns, and dead-letters nothing meanwhile",
 			],
 		],

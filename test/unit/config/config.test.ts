@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import type { Config } from "../../../src/config/config.ts";
 import { loadConfig, withoutFile } from "../../../src/config/load.ts";
-import { isUnconfigured, requireConfiguration, requireForRun } from "../../../src/config/requirements.ts";
+import { isUnconfigured, requireConfiguration, requireForRun } from "../../../src/config/required-keys.ts";
 import { ExitError } from "../../../src/core/errors.ts";
 import { temporaryFolder } from "../../support/temporary-folder.ts";
 

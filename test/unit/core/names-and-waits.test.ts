@@ -1,6 +1,6 @@
 /** Small pure things of core: waits, names of hosts, topics and failures, joined texts. */
 import { describe, expect, it } from "vitest";
-import { equalJitter, exponentialBackOff, fullJitter } from "../../../src/core/back-off.ts";
+import { equalJitter, exponentialBackOff, fullJitter } from "../../../src/core/exponential-back-off.ts";
 import { isLoopbackName } from "../../../src/core/loopback.ts";
 import { isTopicMeant } from "../../../src/core/messages/message.ts";
 import { joinTexts, repeatText, splitTexts, usualSeparators } from "../../../src/core/rows/joined-texts.ts";

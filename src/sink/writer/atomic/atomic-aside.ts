@@ -7,8 +7,9 @@
  *
  * Step 8 of a message's way (docs/architecture.md).
  */
-import { DATABASE_RETRY, fullJitter } from "../../../core/back-off.ts";
+
 import type { Clock } from "../../../core/clock.ts";
+import { DATABASE_RETRY, fullJitter } from "../../../core/exponential-back-off.ts";
 import type { TopicPartition } from "../../../core/messages/message.ts";
 import type { Random } from "../../../core/random.ts";
 import { refusedTogether } from "../../../core/rows/rows.ts";

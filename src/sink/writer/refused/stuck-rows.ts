@@ -7,7 +7,7 @@
  *
  * Step 8 of a message's way (docs/architecture.md).
  */
-import { fullJitter } from "../../../core/back-off.ts";
+import { fullJitter } from "../../../core/exponential-back-off.ts";
 import { partitionName, type TopicPartition } from "../../../core/messages/message.ts";
 import type { Random } from "../../../core/random.ts";
 import type { StuckFact } from "../../../core/rows/waiting-rows.ts";

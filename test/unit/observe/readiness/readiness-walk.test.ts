@@ -15,10 +15,10 @@ import { FailingCommits } from "../../../../src/kafka/offsets/failing-commits.ts
 import { AccessWatch } from "../../../../src/kafka/watches/access-watch.ts";
 import { StallDetector } from "../../../../src/kafka/watches/stall-detector.ts";
 import { StandingTransactions } from "../../../../src/kafka/watches/standing-transactions.ts";
-import { isLongAwaited } from "../../../../src/observe/awaited-words.ts";
 import { observeReadiness } from "../../../../src/observe/listeners/readiness-observer.ts";
 import { Readiness } from "../../../../src/observe/readiness.ts";
 import { type ReadinessCode, readinessCodeNames } from "../../../../src/observe/readiness-codes.ts";
+import { isLongAwaited } from "../../../../src/observe/waiting-rows-words.ts";
 import type { HandlerFailure } from "../../../../src/worker/thread/handler-thread.ts";
 import { StuckThreads } from "../../../../src/worker/thread/stuck-threads.ts";
 import { rowsFor } from "../../../support/fakes/fake-thread.ts";
