@@ -70,13 +70,17 @@ export class OffsetGaps {
 	/** Restores saved data into an empty one. */
 	restore({ count, ranges, pages }: KeptGaps): void {
 		this.#count = count;
-		this.#ranges.push(...ranges);
+		const starts = ranges.filter((_, index) => index % 2 === 0);
+		const all = starts.map((from, index) => [from, ranges[2 * index + 1] as number] as const);
 		for (const [number, bits] of pages) {
 			const page = this.#memory.page();
 			page?.set(bits);
 			if (page) this.#pages.set(number, page);
-			else this.#addRange(number * PAGE_OFFSETS, (number + 1) * PAGE_OFFSETS);
+			else all.push([number * PAGE_OFFSETS, (number + 1) * PAGE_OFFSETS]);
 		}
+		// A page without memory may lie before a long gap.
+		all.sort(([left], [right]) => left - right);
+		for (const [from, to] of all) this.#addRange(from, to);
 	}
 
 	#addOffset(offset: number): void {

@@ -90,9 +90,12 @@ describe("a verification", () => {
 
 	it("is none where only a message failed, or an offset is committed past the end", () => {
 		const [failing, beyond] = [findings(), findings()];
-		failing.failed({ kind: "failed", topic: "t", partition: 0, offset: 3, reason: "poison", error: "boom" });
-		beyond.beyond({ kind: "beyond", topic: "t", partition: 0, offset: 70, high: 60 });
-		expect([failing.differing, beyond.differing]).toEqual([1, 1]);
+		const message = { kind: "failed", topic: "t", partition: 0, offset: 3, reason: "poison", error: "boom" } as const;
+		const offset = { kind: "beyond", topic: "t", partition: 0, offset: 70, high: 60 } as const;
+		failing.failed(message);
+		beyond.beyond(offset);
+		expect([failing.differing, failing.counts.failed, failing.differences]).toEqual([1, 1, [message]]);
+		expect([beyond.differing, beyond.counts.beyond, beyond.differences]).toEqual([1, 1, [offset]]);
 	});
 
 	it("counts all differences and keeps the first", () => {

@@ -92,10 +92,21 @@ it("a log that is read in two halves, by way of the folder, is the log read at o
 it("gaps that have no room when they come back say nothing of their page, which is never wrong", () => {
 	const gaps = new OffsetGaps(new GapMemory());
 	for (let offset = 0; offset < 40_000; offset += 2) gaps.add(offset, offset + 1);
+	// A long gap is kept as a range: of the pages before it and behind it there is room for one.
+	gaps.add(100_000, 130_000);
+	for (let offset = 140_000; offset < 145_000; offset += 2) gaps.add(offset, offset + 1);
 	const restored = new OffsetGaps(new GapMemory(2048));
 	restored.restore(gaps.kept);
-	expect(restored.count).toBe(20_000);
-	for (let offset = 0; offset < 40_000; offset++) if (gaps.has(offset)) expect(restored.has(offset)).toBe(true);
+	expect(restored.count).toBe(20_000 + 30_000 + 2_500);
+	const all = Array.from({ length: 150_000 }, (_, offset) => offset);
+	expect(all.filter((offset) => gaps.has(offset) && !restored.has(offset))).toEqual([]);
+	// Of the page that came first all is known, of the others nothing; beside them everything.
+	const unknown = all.filter((offset) => !gaps.has(offset) && restored.has(offset));
+	const pages = new Set(unknown.map((offset) => Math.floor(offset / 2 ** 14)));
+	expect([...pages]).toEqual([1, 2, 8]);
+	// What was gone on with has gaps behind those that came back.
+	restored.add(200_000, 200_003);
+	expect([190_000, 200_000, 200_002].map((offset) => restored.has(offset))).toEqual([false, true, true]);
 });
 
 it("a later state takes the place of an earlier one; letters are those of the beginning; only the owner can read it", async () => {

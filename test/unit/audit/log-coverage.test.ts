@@ -39,7 +39,7 @@ function coverage(over: object = {}, letters: number[] = []): LogCoverage {
 			reason: "poison",
 			rows: [],
 			rowsLeftOut: 0,
-			state: offset % 2 ? "skipped" : "open",
+			state: offset % 2 ? "skipped" : offset % 3 ? "open" : "discarded",
 		})),
 	);
 }
@@ -242,7 +242,8 @@ describe("what of the log was covered", () => {
 	});
 
 	it("counts letters of what was looked at by state", () => {
-		expect(coverage({}, [11, 12, 14, 60]).letters).toEqual({ open: 2, discarded: 0, skipped: 1 });
+		expect(coverage({}, [11, 12, 14, 18, 20, 22, 24, 60, 62]).letters).toEqual({ open: 3, discarded: 3, skipped: 1 });
+		expect(coverage({}, [14]).letters).toEqual({ open: 1, discarded: 0, skipped: 0 });
 	});
 });
 

@@ -4,9 +4,9 @@ import { lookedAt, type RequiredFigures, requirementsOf, unmet } from "../../../
 const counts = {
 	matched: 700,
 	purged: 100,
-	ahead: 2_188,
-	unchecked: 0,
-	lettered: 0,
+	ahead: 2_000,
+	unchecked: 150,
+	lettered: 38,
 	missing: 5,
 	older: 1,
 	newer: 1,
@@ -16,7 +16,13 @@ const counts = {
 	failed: 40,
 	beyond: 1,
 };
-const figures: RequiredFigures = { counts, behind: 12, passedOver: 0, letters: { open: 2 }, lettersMissing: null };
+const figures: RequiredFigures = {
+	counts,
+	behind: 12,
+	passedOver: 7,
+	letters: { open: 2, discarded: 3, skipped: 4 },
+	lettersMissing: null,
+};
 
 describe("how much was looked at", () => {
 	it("is the ids that were compared, with whatever result, of all that were met", () => {
@@ -36,9 +42,25 @@ describe("requirements", () => {
 			"unread is 12, not 0",
 			"share is 0.2706, not 1",
 		]);
-		expect(unmet(requirementsOf("open-letters=2, unread=12, share=0.27, ahead=2188, passed-over=0, skipped-letters=0"), figures)).toEqual(
-			[],
-		);
+	});
+
+	it.each([
+		["share", 0.27, 0.28, "0.2706"],
+		["unread", 12, 11, "12"],
+		["ahead", 2_000, 1_999, "2000"],
+		["unchecked", 150, 149, "150"],
+		["lettered", 38, 37, "38"],
+		["passed-over", 7, 6, "7"],
+		["open-letters", 2, 1, "2"],
+		["discarded-letters", 3, 2, "3"],
+		["skipped-letters", 4, 3, "4"],
+	])("limit the figure of their own name: %s", (name, held, broken, found) => {
+		expect(unmet(requirementsOf(`${name}=${held}`), figures)).toEqual([]);
+		expect(unmet(requirementsOf(`${name}=${broken}`), figures)).toEqual([`${name} is ${found}, not ${broken}`]);
+	});
+
+	it("hold all together where each does", () => {
+		expect(unmet(requirementsOf("open-letters=2, unread=12, share=0.27, ahead=2000, passed-over=7, skipped-letters=4"), figures)).toEqual([]);
 	});
 
 	it("are not all though it reads so", () => {
