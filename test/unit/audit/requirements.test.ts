@@ -60,7 +60,9 @@ describe("requirements", () => {
 	});
 
 	it("hold all together where each does", () => {
-		expect(unmet(requirementsOf("open-letters=2, unread=12, share=0.27, ahead=2000, passed-over=7, skipped-letters=4"), figures)).toEqual([]);
+		expect(unmet(requirementsOf("open-letters=2, unread=12, share=0.27, ahead=2000, passed-over=7, skipped-letters=4"), figures)).toEqual(
+			[],
+		);
 	});
 
 	it("are not all though it reads so", () => {

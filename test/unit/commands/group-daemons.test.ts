@@ -6,9 +6,16 @@ import type { CommandContext } from "../../../src/commands/command-context.ts";
 import { GroupDaemons } from "../../../src/commands/offsets/group-daemons.ts";
 import { ManualClock } from "../../support/fakes/manual-clock.ts";
 
-afterEach(() => vi.unstubAllGlobals());
+afterEach(() => {
+	vi.unstubAllGlobals();
+	posted = [];
+});
 
 type Answer = () => unknown;
+
+/** What each POST sent, in order. */
+let posted: { id: string; offsets: unknown }[] = [];
+
 const set = (partition: number) => ({ topic: "t", partition, to: 5, committed: 9, again: 4, passedOver: 0 });
 const isSet =
 	(partition: number): Answer =>
@@ -23,9 +30,10 @@ const away: Answer = () => {
 
 /** One daemon each, which has the partition of its place; each POST takes the next answer. */
 async function daemons(...answers: Answer[][]): Promise<GroupDaemons> {
-	vi.stubGlobal("fetch", async (url: URL, { method = "GET" } = {}) => {
+	vi.stubGlobal("fetch", async (url: URL, { method = "GET", body = "" } = {}) => {
 		const index = Number(url.port) - 4000;
 		if (method === "GET") return Response.json({ group: "g", partitions: [{ topic: "t", partition: index }] });
+		posted.push(JSON.parse(body));
 		const answer = (answers[index]?.shift() ?? late)();
 		return Response.json(answer, { status: answer && typeof answer === "object" && "error" in answer ? 409 : 200 });
 	});
@@ -57,8 +65,13 @@ it("rejects with what the first says where none could", async () => {
 });
 
 it("asks again after an ask that was too late, by the same name, until it is over", async () => {
-	const found = await (await daemons([late, () => ({ outcome: "asked" }), late, isSet(0)])).set(wanted(0));
-	expect(found).toEqual({ set: [set(0)], failed: [] });
+	const group = await daemons([late, () => ({ outcome: "asked" }), late, isSet(0), isSet(0)]);
+	expect(await group.set(wanted(0))).toEqual({ set: [set(0)], failed: [] });
+	const [first] = posted;
+	expect(posted).toEqual(Array.from({ length: 4 }, () => ({ id: first?.id, offsets: wanted(0) })));
+	// Another wish has another name: the daemon would take it for the one that it has done.
+	await group.set(wanted(0));
+	expect(posted[4]?.id).not.toBe(first?.id);
 });
 
 it("gives up at the deadline, and at once where the daemon is gone", async () => {

@@ -17,17 +17,19 @@ beforeEach(async () => {
 });
 afterEach(() => folder[Symbol.asyncDispose]());
 
-const note = (path: string, pid: unknown) => writeFile(path, JSON.stringify({ ...daemon, pid }), { mode: 0o600 });
+const note = (path: string, pid: unknown, over = {}) => writeFile(path, JSON.stringify({ ...daemon, pid, ...over }), { mode: 0o600 });
 
 it("finds who runs, and takes away what was left over", async () => {
 	const forget = await noteDaemon(folder.path, daemon);
 	await note(join(notes, `${GONE}.json`), GONE);
 	// Another user's, as far as signals go, or root's own.
-	await note(join(notes, "1.json"), 1);
-	expect(await notedDaemons(folder.path)).toEqual([daemon, daemon]);
+	const another = { url: "http://127.0.0.1:4001", group: "other" };
+	await note(join(notes, "1.json"), 1, another);
+	const byUrl = [...(await notedDaemons(folder.path))].sort((left, right) => left.url.localeCompare(right.url));
+	expect(byUrl).toEqual([daemon, another]);
 	expect((await readdir(notes)).sort()).toEqual(["1.json", `${process.pid}.json`].sort());
 	await forget();
-	expect(await notedDaemons(folder.path)).toEqual([daemon]);
+	expect(await notedDaemons(folder.path)).toEqual([another]);
 });
 
 it.each([".pockaffe/daemons", ".pockaffe"])("removes nothing behind a link in place of %s", async (planted) => {

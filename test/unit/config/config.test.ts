@@ -408,7 +408,31 @@ describe("run", () => {
 	it("needs all of broker, group, topics, handler, database and tables, and names each that lacks", async () => {
 		const config = await load(complete);
 		expect(() => requireForRun(config, "x")).not.toThrow();
-		const without = { ...config, database: { ...config.database, url: "" } };
-		expect(() => requireForRun(without, "x")).toThrow(/database\.url – is needed/);
+		const missing = (lacking: Partial<Config>) => {
+			let message = "";
+			try {
+				requireForRun({ ...config, ...lacking }, "x");
+			} catch (error) {
+				({ message } = error as Error);
+			}
+			return [...message.matchAll(/^ {2}(\S+) – is needed/gm)].map(([, key]) => key);
+		};
+		const { kafka, handler, database } = config;
+		expect(missing({ kafka: { ...kafka, brokers: [] } })).toEqual(["kafka.brokers"]);
+		expect(missing({ kafka: { ...kafka, group: "" } })).toEqual(["kafka.group"]);
+		expect(missing({ kafka: { ...kafka, topics: [] } })).toEqual(["kafka.topics"]);
+		expect(missing({ handler: { ...handler, module: "" } })).toEqual(["handler.module"]);
+		expect(missing({ database: { ...database, url: "" } })).toEqual(["database.url"]);
+		expect(missing({ tables: {} })).toEqual(["tables"]);
+		const all = ["kafka.brokers", "database.url", "kafka.group", "kafka.topics", "handler.module", "tables"];
+		expect(missing(await load(""))).toEqual(all);
+	});
+
+	it("needs no table for a handler that only logs, or only produces", async () => {
+		const { handler, ...config } = await load(complete);
+		const withoutTables = (over: Partial<Config["handler"]>) => ({ ...config, tables: {}, handler: { ...handler, ...over } });
+		for (const over of [{ module: "pockaffe:log" }, { produces: ["out"] }])
+			expect(() => requireForRun(withoutTables(over), "x")).not.toThrow();
+		expect(() => requireForRun(withoutTables({}), "x")).toThrow("tables – is needed");
 	});
 });

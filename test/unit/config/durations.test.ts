@@ -29,9 +29,11 @@ describe("a duration", () => {
 	it.each(durations)("%s is a whole number within bounds that its message names", (name) => {
 		const least = problemOf(name, 0) === null ? 0 : 1;
 		expect(problemOf(name, least)).toBe(null);
-		for (const value of [-1, 1.5, "soon", Number.MAX_SAFE_INTEGER, 1e300]) {
-			expect(problemOf(name, value)).toMatch(/^milliseconds: a whole number from [01] to \d+ \(a(n)? [a-z ]+\)$/);
-		}
+		const message = problemOf(name, -1) ?? "";
+		const [, from, to] = /^milliseconds: a whole number from ([01]) to (\d+) \(an? [a-z ]+\)$/.exec(message) ?? [];
+		expect([Number(from), problemOf(name, Number(to))]).toEqual([least, null]);
+		for (const value of [least - 1, 1.5, "soon", Number(to) + 1, Number.MAX_SAFE_INTEGER, 1e300])
+			expect([value, problemOf(name, value)]).toEqual([value, message]);
 	});
 
 	it.each(durations.filter((name) => !compared.test(name)))("%s is never longer than a timer holds", (name) => {
