@@ -76,7 +76,8 @@ describe("metrics", () => {
 
 	it("starts counters with listed values at 0, others when they are told to", async () => {
 		const metrics = new Metrics();
-		expect(await linesOf(metrics, "write_batches_total")).toHaveLength(4);
+		const batches = await linesOf(metrics, "write_batches_total");
+		expect(batches.map((line) => line.slice(line.indexOf(" ")))).toEqual([" 0", " 0", " 0", " 0"]);
 		expect(await linesOf(metrics, "cas_rows_total")).toEqual([]);
 		metrics.start("cas_rows_total", { table: "events" });
 		expect(await linesOf(metrics, "cas_rows_total")).toContain('pockaffe_cas_rows_total{table="events",result="stale"} 0');
@@ -111,9 +112,11 @@ describe("metrics", () => {
 			metrics.count("worker_restarts_total", { topic: "orders", partition, reason: "timeout" });
 		}
 		metrics.count("message_bytes_total", { topic: "orders" }, 10);
+		metrics.count("messages_consumed_total", { topic: "others", partition: 1 }, 5);
 		metrics.forgetPartition({ topic: "orders", partition: 1 });
 		const { body } = await metrics.render();
-		expect(body).not.toContain('partition="1"');
+		expect(body).not.toContain('topic="orders",partition="1"');
+		expect(body).toContain('pockaffe_messages_consumed_total{topic="others",partition="1"} 5');
 		expect(body).toContain('pockaffe_worker_restarts_total{topic="orders",partition="11",reason="timeout"} 1');
 		expect(body).toContain('pockaffe_message_bytes_total{topic="orders"} 10');
 	});

@@ -173,9 +173,14 @@ describe("observer of the consumer", () => {
 		const away = { message: "connection refused", code: -195 };
 		for (let times = 0; times < 5; times++) observer.consumer["broker:error"](away);
 		expect(log).toHaveLength(1);
+		observer.consumer["broker:error"]({ message: "timed out", code: -185 });
 		monotonic = 60_000;
 		observer.consumer["broker:error"](away);
-		expect(log[1]?.fields).toMatchObject({ held: 4 });
+		expect(log.map(({ fields }) => [fields.code, fields.held])).toEqual([
+			[-195, 0],
+			[-185, 0],
+			[-195, 4],
+		]);
 	});
 });
 
@@ -218,8 +223,13 @@ describe("observer of workers", () => {
 		observer.supervisor.received(fact);
 		observer.supervisor.received(fact);
 		observer.supervisor.received({ ...fact, partition: 1, timestampRegressions: 0 });
+		observer.supervisor.received({ ...fact, partition: 3, timestampRegressions: 1 });
+		expect(await seriesValue('timestamp_regressions_total{topic="orders",partition="3"}')).toBe(1);
 		expect(await seriesValue('timestamp_regressions_total{topic="orders",partition="2"}')).toBe(8);
-		expect(log.filter(({ level }) => level === "warn")).toHaveLength(1);
+		expect(log.map(({ level, fields }) => [level, fields.partition])).toEqual([
+			["warn", 2],
+			["warn", 3],
+		]);
 	});
 
 	it("tells a drain that ran into its deadline from one that did not", async () => {
@@ -371,21 +381,39 @@ describe("observer of the writer", () => {
 	it("is summed since the start, with what workers and supervisor tell", () => {
 		for (let times = 0; times < 2; times++) observer.writer["batch:written"](written);
 		observer.supervisor.received({ ...orders2, count: 29, bytes: 1, timestampRegressions: 0 });
-		observer.workers.restarted(orders2, "exit");
-		expect(observer.totals).toEqual({ messages: 29, inserted: 6, updated: 10, deleted: 14, stale: 82, restarts: 1, deadLetters: 0 });
+		observer.supervisor.received({ topic: "others", partition: 0, count: 2, bytes: 1, timestampRegressions: 0 });
+		for (let times = 0; times < 3; times++) observer.workers.restarted(orders2, "exit");
+		for (let offset = 0; offset < 4; offset++) observer.workers.deadLettered(deadLetter({ offset }));
+		expect(observer.totals).toEqual({ messages: 31, inserted: 6, updated: 10, deleted: 14, stale: 82, restarts: 3, deadLetters: 4 });
 	});
 
 	it("tells once per table that a trigger or rule keeps rows out", async () => {
 		for (let times = 0; times < 2; times++) observer.writer["batch:written"]({ ...written, suppressed: 4 });
 		expect(await seriesValue('cas_rows_total{table="events",result="suppressed"}')).toBe(8);
-		expect(log.map(({ message }) => message)).toEqual([expect.stringMatching(/^events did not take 4 rows.*trigger.*verify/)]);
+		observer.writer["batch:written"]({ ...written, table: "others", suppressed: 1 });
+		observer.writer["batch:written"]({ ...written, table: "third", suppressed: 0 });
+		expect(log.map(({ message }) => message)).toEqual([
+			expect.stringMatching(/^events did not take 4 rows.*trigger.*verify/),
+			expect.stringMatching(/^others did not take 1 row.*trigger.*verify/),
+		]);
 	});
 
 	it("counts every retry and logs the same one seldom", async () => {
-		for (let times = 0; times < 3; times++)
-			observer.writer["write:retried"]({ table: "events", sqlstate: "40P01", delayMs: 10, message: "deadlock detected", hint: null });
-		expect(await seriesValue('write_retries_total{sqlstate="40P01"}')).toBe(3);
-		expect(log).toHaveLength(1);
+		const retried = (table: string, sqlstate: string) =>
+			observer.writer["write:retried"]({ table, sqlstate, delayMs: 10, message: "words", hint: null });
+		for (let times = 0; times < 3; times++) retried("events", "40P01");
+		retried("events", "40001");
+		retried("others", "40P01");
+		monotonic = 10_000;
+		retried("events", "40P01");
+		expect(await seriesValue('write_retries_total{sqlstate="40P01"}')).toBe(5);
+		expect(await seriesValue('write_retries_total{sqlstate="40001"}')).toBe(1);
+		expect(log.map(({ fields: { table, sqlstate, held } }) => [table, sqlstate, held])).toEqual([
+			["events", "40P01", 0],
+			["events", "40001", 0],
+			["others", "40P01", 0],
+			["events", "40P01", 2],
+		]);
 	});
 });
 

@@ -43,6 +43,11 @@ describe("summary line", () => {
 		expect(line).toBe("20 msg/s · 3 inserted, 30 updated, 2 stale · lag 4 · restarts 1 · ready");
 	});
 
+	it("shows deletes where there were some", () => {
+		const line = formatSummary({ ...zero, deleted: 3 }, { ...zero, inserted: 1, updated: 2, deleted: 7, stale: 8 }, 1);
+		expect(line).toContain(" · 1 inserted, 2 updated, 4 deleted, 8 stale · ");
+	});
+
 	it("says why it is not ready, and how many dead letters there are", () => {
 		const after = { ...zero, deadLetters: 2, notReady: ["database", "parked orders/2"] };
 		expect(formatSummary(zero, after, 1)).toContain("lag ? · restarts 0 · dead letters 2 · not ready: database, parked orders/2");

@@ -6,7 +6,7 @@ import { isLoopbackName } from "../../../../src/core/loopback.ts";
 import { createHttpServer, type HttpServer, type HttpServerOptions } from "../../../../src/observe/http/http-server.ts";
 import type { ReadinessReport } from "../../../../src/observe/readiness.ts";
 import type { Status } from "../../../../src/observe/status.ts";
-import { ManualClock } from "../../../support/fakes/manual-clock.ts";
+import { ManualClock, settle } from "../../../support/fakes/manual-clock.ts";
 
 const notReady: ReadinessReport = {
 	ready: false,
@@ -190,7 +190,10 @@ describe("HTTP server", () => {
 		const { url, close } = await start({ metrics, clock: new ManualClock() });
 		const response = fetch(`${url}/metrics`);
 		await asked.promise;
-		const closed = close();
+		let isClosed = false;
+		const closed = close().then(() => (isClosed = true));
+		await settle();
+		expect(isClosed).toBe(false);
 		const idleClosed = vi.spyOn(Server.prototype, "closeIdleConnections");
 		answer.resolve({ contentType: "text/plain", body: "late" });
 		expect(await (await response).text()).toBe("late");
