@@ -149,7 +149,7 @@ where ${behind} and l."offset" <= ${at(3)} and (l."offset", l.kafka_ts) <= (${at
 	async purge(filter: LetterFilter): Promise<number> {
 		const { where, parameters } = await this.#where(filter);
 		const rows = await this.#database.query(
-			`with gone as (delete from ${this.#table} as l where ${where} returning 1 as one) select count(*)::int4 as count from gone`,
+			`with gone as (delete from ${this.#table} as l where ${where} returning 1 as one) select count(*)::int4 as count, ${durably} from gone`,
 			parameters,
 			LONG,
 		);

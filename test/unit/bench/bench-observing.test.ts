@@ -50,5 +50,9 @@ describe("hot ids", () => {
 		const shape = { topic: "t", count: 500, ids: 100, partitions: 4, seed: 3, wander: false, deletes: 0 };
 		expect([...eventLog({ ...shape, zipf: 1 })]).toEqual([...eventLog({ ...shape, zipf: 1 })]);
 		expect(foldEvents(eventLog({ ...shape, zipf: 1 })).size).toBeLessThan(foldEvents(eventLog(shape)).size);
+		// Without them an event draws its id, and then how far its time goes back.
+		const random = seededRandom(shape.seed);
+		const keys = Array.from({ length: shape.count }, () => [`id-${Math.floor(random() * shape.ids)}`, random()] as const);
+		expect([...eventLog(shape)].map(({ key }) => key)).toEqual(keys.map(([key]) => key));
 	});
 });

@@ -61,7 +61,13 @@ describe("a plot", () => {
 	});
 
 	it("holds no NaN", () => {
-		expect(barPlot(figuresOf({ a: [0], b: [0] }))).not.toContain("NaN");
-		expect(linePlot({ title: "t", x: "x", y: "y", lines: [{ name: "a", points: [[5, 0]] }] })).not.toContain("NaN");
+		const plots = [
+			barPlot(figuresOf({ a: [0], b: [0] })),
+			linePlot({ title: "t", x: "x", y: "y", lines: [{ name: "a", points: [[5, 0]] }] }),
+		];
+		for (const svg of plots) {
+			expect(svg).toContain("<svg");
+			expect(svg).not.toContain("NaN");
+		}
 	});
 });

@@ -44,7 +44,8 @@ describe("the check of a bench's table", () => {
 		const [id] = rows.keys();
 		rows.delete(id as string);
 		rows.set("id-stranger", [...rows.values()][0] as FoldedRow);
-		expect(await new TableCheck().findings(holding(rows), "events", log, "version", "daemon")).toHaveLength(2);
+		const findings = await new TableCheck().findings(holding(rows), "events", log, "version", "daemon");
+		expect(findings.map((line) => line.split(" ")[1]).sort()).toEqual([`${id}:`, "id-stranger:"].sort());
 	});
 
 	it("compares only the data of those without versions, by the last of each partition", async () => {

@@ -1,4 +1,5 @@
 /** How letters are tried against a database that the test plays. */
+import { createHash } from "node:crypto";
 import { expect, it } from "vitest";
 import type { DeadLetter } from "../../../src/core/dead-letters/dead-letter.ts";
 import type { Database, StatementLimits } from "../../../src/sink/database/database.ts";
@@ -8,6 +9,7 @@ import { ManualClock } from "../../support/fakes/manual-clock.ts";
 
 const never = new AbortController().signal;
 const large = Buffer.alloc(3 * 2 ** 20, "v");
+const hashOf = (bytes: Buffer) => createHash("sha256").update(bytes).digest("hex");
 
 interface Stored {
 	readonly offset: number;
@@ -65,9 +67,7 @@ it.each(["57014", "53200", "54000", "XX000", "08P01", "QUERY_DEADLINE", "CONNECT
 	async (code) => {
 		const table = await tableWith((bytes) => (bytes > 2 ** 20 ? code : null));
 		await table.store(deadLetter({ value: large }));
-		expect(table.stored).toMatchObject([
-			{ value: null, omitted: { value: { bytes: large.length, sha256: expect.stringMatching(/^[0-9a-f]{64}$/) } } },
-		]);
+		expect(table.stored).toMatchObject([{ value: null, omitted: { value: { bytes: large.length, sha256: hashOf(large) } } }]);
 		expect([table.attempts(), table.cut]).toEqual([4, [expect.stringMatching(`^7 value .*${code}`)]]);
 	},
 );

@@ -23,13 +23,16 @@ it("an interrupt ends the wait for an answer, for a page, and what is asked afte
 		for await (const page of database.stream("select", 1)) pages.push(page);
 	})();
 	const asked = database.query("select");
+	const changing = database.transaction([]);
 	await new Promise(setImmediate);
 	const reason = new Error("SIGINT");
 	interrupt.abort(reason);
 	await expect(asked).rejects.toBe(reason);
+	await expect(changing).rejects.toBe(reason);
 	await expect(streamed).rejects.toBe(reason);
 	expect(pages).toEqual([[{ id: "a" }]]);
 	await expect(database.query("select")).rejects.toBe(reason);
+	await expect(database.transaction([])).rejects.toBe(reason);
 	await expect(database.stream("select", 1)[Symbol.asyncIterator]().next()).rejects.toBe(reason);
 });
 

@@ -193,11 +193,16 @@ describe("what an error of the database means", () => {
 		const error = {
 			code: "23514",
 			table_name: "events",
+			column_name: "amount",
 			constraint_name: "positive",
 			message: 'Failing row contains ("secret")',
 			detail: "secret",
 		};
-		expect(problemOf(error).message).toBe("SQLSTATE 23514: table events, constraint positive (check_violation)");
+		expect(problemOf(error).message).toBe("SQLSTATE 23514: table events, column amount, constraint positive (check_violation)");
+		expect(problemOf(error)).toMatchObject({ table: "events", column: "amount", constraint: "positive" });
+		expect(problemOf({ ...error, table_name: undefined, constraint_name: undefined }).message).toBe(
+			"SQLSTATE 23514: column amount (check_violation)",
+		);
 	});
 
 	it("comes with what mends it, for the usual ones", () => {

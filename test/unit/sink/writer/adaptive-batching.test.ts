@@ -145,11 +145,17 @@ describe("a lane", () => {
 	});
 
 	it("cuts by the size that the database's answers allow", async () => {
-		const { lane, sent, add } = laneOf();
-		lane.statementSize.succeeded(100, 2_500);
+		const { lane, sent, add, answer } = laneOf();
 		add(4);
-		add(9);
-		add(9);
-		expect([lane.statementSize.rows, sent.map(({ rows }) => rows)]).toEqual([10, [4]]);
+		for (let i = 0; i < 5; i++) add(6);
+		expect(sent).toMatchObject([{ rows: 4 }]);
+		lane.statementSize.succeeded(100, 2_000);
+		expect(lane.statementSize.rows).toBe(12);
+		// Blocks are taken whole: two of six, and none more.
+		await answer();
+		expect(sent.slice(1)).toMatchObject([{ rows: 12, trigger: "rows" }]);
+		lane.statementSize.succeeded(12, 5_000);
+		await answer();
+		expect([lane.statementSize.rows, sent.slice(2)]).toMatchObject([1, [{ rows: 6, trigger: "rows" }]]);
 	});
 });

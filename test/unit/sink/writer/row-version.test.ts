@@ -1,31 +1,40 @@
 import { describe, expect, it } from "vitest";
 import { seededRandom } from "../../../../src/core/random.ts";
+import type { VersionStrategy } from "../../../../src/core/rows/rows.ts";
 import { compareDecimals, compareVersions, type RowVersion } from "../../../../src/sink/writer/sql/row-version.ts";
 
 const base: RowVersion = { field: null, timestamp: 5, offset: 5, partition: 5, topic: "m" };
 
 describe("compareVersions", () => {
-	it.each<[strategy: "timestamp" | "offset", order: (keyof RowVersion)[]]>([
-		["timestamp", ["timestamp", "offset", "partition", "topic"]],
-		["offset", ["offset", "partition", "topic"]],
-	])("by %s compares its parts in order, each only where those before it are equal", (kind, order) => {
+	const newerParts: RowVersion = { field: "10", timestamp: 6, offset: 6, partition: 6, topic: "n" };
+	const newestParts: RowVersion = { field: "99", timestamp: 99, offset: 99, partition: 99, topic: "z" };
+
+	it.each<[strategy: VersionStrategy, order: (keyof RowVersion)[]]>([
+		[{ kind: "timestamp" }, ["timestamp", "offset", "partition", "topic"]],
+		[{ kind: "offset" }, ["offset", "partition", "topic"]],
+		[{ kind: "field", column: "v", type: "bigint" }, ["field", "timestamp", "offset", "partition", "topic"]],
+	])("by $kind compares its parts in order, each only where those before it are equal", (strategy, order) => {
+		const equal = { ...base, field: "9" };
 		for (const [index, part] of order.entries()) {
-			const newer: RowVersion = { ...base, [part]: part === "topic" ? "n" : 6 };
-			const against = Object.fromEntries(order.slice(index + 1).map((later) => [later, later === "topic" ? "z" : 99]));
-			expect(compareVersions(newer, { ...base, ...against }, { kind }), part).toBeGreaterThan(0);
-			expect(compareVersions({ ...base, ...against }, newer, { kind }), part).toBeLessThan(0);
+			const newer: RowVersion = { ...equal, [part]: newerParts[part] };
+			const against = Object.fromEntries(order.slice(index + 1).map((later) => [later, newestParts[later]]));
+			expect(compareVersions(newer, { ...equal, ...against }, strategy), part).toBeGreaterThan(0);
+			expect(compareVersions({ ...equal, ...against }, newer, strategy), part).toBeLessThan(0);
 		}
-		expect(compareVersions(base, { ...base }, { kind })).toBe(0);
+		expect(compareVersions(equal, { ...equal }, strategy)).toBe(0);
 	});
 
 	it("by offset takes no notice of timestamps", () => {
 		expect(compareVersions({ ...base, timestamp: 1 }, { ...base, timestamp: 9 }, { kind: "offset" })).toBe(0);
 	});
 
-	it("by field compares the field first, then timestamp, offset, partition", () => {
-		const strategy = { kind: "field", column: "v", type: "bigint" } as const;
-		expect(compareVersions({ ...base, field: "10" }, { ...base, field: "9", timestamp: 99 }, strategy)).toBeGreaterThan(0);
-		expect(compareVersions({ ...base, field: "10" }, { ...base, field: "10", timestamp: 6 }, strategy)).toBeLessThan(0);
+	it("by a field of time compares its text, which has the order of the times", () => {
+		const strategy = { kind: "field", column: "v", type: "timestamptz" } as const;
+		const at = (field: string | null, timestamp = 5) => ({ ...base, field, timestamp });
+		const [earlier, later] = ["2026-01-02 00:00:00.000000", "2026-01-10 00:00:00.000000"];
+		expect(compareVersions(at(later), at(earlier, 99), strategy)).toBeGreaterThan(0);
+		expect(compareVersions(at(earlier, 99), at(later), strategy)).toBeLessThan(0);
+		expect(compareVersions(at(null, 99), at(earlier), strategy)).toBeLessThan(0);
 	});
 });
 
