@@ -41,7 +41,7 @@ async function writeEverything(database: Database, url: string): Promise<string[
 	);
 	for (const table of ["events", "letters", "offsets", "offsets_start"]) {
 		await database.query(
-			`create constraint trigger look after insert or update on ${table} deferrable initially deferred for each row execute function look()`,
+			`create constraint trigger look after insert or update or delete on ${table} deferrable initially deferred for each row execute function look()`,
 		);
 	}
 	await using writer = await TestWriter.on([layoutOf()], { db: { url, database, async [Symbol.asyncDispose]() {} } });
@@ -55,6 +55,7 @@ async function writeEverything(database: Database, url: string): Promise<string[
 	await store.settle([{ ...failed, failure: null }]);
 	await letters.store({ ...letter, offset: 2 }, new AbortController().signal);
 	await store.discard({});
+	await store.purge({ offset: 2 });
 	await offsets.begin([{ ...at, offset: 1 }]);
 	await offsets.claim([at]);
 	await offsets.store([{ ...at, offset: 2 }]);
@@ -85,7 +86,7 @@ describe("what is written", () => {
 			const tables = [
 				"events",
 				"events",
-				...Array.from({ length: 5 }, () => "letters"),
+				...Array.from({ length: 6 }, () => "letters"),
 				...Array.from({ length: 4 }, () => "offsets"),
 				...Array.from({ length: 4 }, () => "offsets_start"),
 			];

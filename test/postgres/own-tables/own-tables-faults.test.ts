@@ -91,6 +91,7 @@ describe("offsets", () => {
 		await expect(test.offsets.store([{ ...orders, offset: 5 }])).rejects.toMatchObject({
 			code: expect.stringMatching(/CONNECTION_CLOSED|ECONNRESET/),
 		});
+		expect(await test.admin("select next_offset::int as at from pockaffe_offsets")).toEqual([{ at: 5 }]);
 		expect(await test.offsets.store([{ ...orders, offset: 5 }])).toEqual([]);
 		expect(await test.offsets.stored([orders])).toEqual([{ ...orders, offset: 5 }]);
 	});

@@ -50,6 +50,10 @@ describe("versions", () => {
 	it("count a timestamp that is missing as 0", async () => {
 		await using test = await TestWriter.on([layoutOf()]);
 		await test.write([{ ...row(1, "a", "none"), timestamp: -1 }]);
+		expect(await test.rows()).toMatchObject([{ name: "none", kafka_ts: "0" }]);
+		// Its offset decides against another one of 0.
+		await test.write([{ ...row(0, "a", "zero"), timestamp: 0 }]);
+		expect(await test.rows()).toMatchObject([{ name: "none", kafka_offset: "1" }]);
 		await test.write([{ ...row(0, "a", "one"), timestamp: 1 }]);
 		expect(await test.rows()).toMatchObject([{ name: "one" }]);
 	});

@@ -219,10 +219,18 @@ describe("a statement", () => {
 		let own: Database | undefined;
 		await using test = await TestWriter.on([layoutOf()], { own: (url) => (own = connect({ connections: 1 })(url)), connections: 1 });
 		await test.write(rowsFrom(0, 10));
+		const prepared = async () =>
+			(await own?.query("select pg_backend_pid() as pid, (select count(*)::int from pg_prepared_statements) as statements"))?.[0];
+		const before = await prepared();
+		expect(before?.statements).toBeGreaterThan(0);
 		await own?.query("deallocate all");
+		expect(await prepared()).toEqual({ ...before, statements: 0 });
 		const rows = rowsFrom(10, 10);
 		await expectSettledOnce(test.submit(rows), rows);
-		expect([test.blocked, test.counts.inserted]).toEqual([[], 20]);
+		expect([test.blocked, test.retried, test.counts.inserted]).toEqual([[], [], 20]);
+		// In the session that had lost it.
+		const after = await prepared();
+		expect([after?.pid, Number(after?.statements) > 0]).toEqual([before?.pid, true]);
 	});
 });
 
