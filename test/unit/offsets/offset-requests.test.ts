@@ -54,6 +54,12 @@ it.each([
 	expect(moved).toEqual([]);
 });
 
+it("takes the log's first offset, and its end", async () => {
+	const { requests, moved } = open();
+	expect([await requests.ask("a", wanted(2)), await requests.ask("b", wanted(9))]).toMatchObject([{ outcome: "set" }, { outcome: "set" }]);
+	expect(moved).toEqual([2, 9]);
+});
+
 it("refuses where a broker doesn't answer, or a rebalance is under way", async () => {
 	const away = open({ watermarks: () => Promise.reject(new Error("broker away")) });
 	expect(await away.requests.ask("a", wanted())).toEqual({ outcome: "refused", why: "broker away; nothing was changed" });

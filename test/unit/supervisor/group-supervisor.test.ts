@@ -5,7 +5,6 @@ import type { PackedBatch } from "../../../src/core/messages/packed-batch.ts";
 import type { SkipAnswer } from "../../../src/core/messages/skip-outcome.ts";
 import { OffsetLedger } from "../../../src/kafka/offsets/offset-ledger.ts";
 import { GroupSupervisor } from "../../../src/supervisor/group-supervisor.ts";
-import { RestartIntensity } from "../../../src/supervisor/restart-intensity.ts";
 import type { ChildSpec } from "../../../src/supervisor/supervisor-parts.ts";
 import { ManualClock, settle } from "../../support/fakes/manual-clock.ts";
 
@@ -478,33 +477,6 @@ describe("the group supervisor", () => {
 		]);
 		supervisor.assignmentsReceived([assigned(2)]);
 		expect(supervisor.children.size).toBe(0);
-	});
-});
-
-describe("restart intensity", () => {
-	it("is exceeded by more than maxRestarts within the period", () => {
-		const intensity = new RestartIntensity({ maxRestarts: 2, withinMs: 1_000 });
-		const restart = (at: number) => {
-			intensity.progressed();
-			return intensity.restarted(at);
-		};
-		expect([restart(0), restart(500), restart(999)]).toEqual([false, false, true]);
-		expect([restart(2_500), restart(2_600), restart(2_700)]).toEqual([false, false, true]);
-	});
-
-	it("is exceeded by as many in a row however slow they are", () => {
-		const intensity = new RestartIntensity({ maxRestarts: 2, withinMs: 1_000 });
-		expect([intensity.restarted(0), intensity.restarted(10_000), intensity.restarted(20_000)]).toEqual([false, false, true]);
-		intensity.progressed();
-		expect(intensity.restarted(30_000)).toBe(false);
-	});
-
-	it("begins anew when a person or a changed file asks for it", () => {
-		const intensity = new RestartIntensity({ maxRestarts: 0, withinMs: 1_000 });
-		expect(intensity.restarted(0)).toBe(true);
-		intensity.reset();
-		expect(intensity.failuresInARow).toBe(0);
-		expect(new RestartIntensity({ maxRestarts: 1, withinMs: 1_000 }).restarted(0)).toBe(false);
 	});
 });
 

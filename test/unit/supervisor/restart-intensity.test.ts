@@ -23,6 +23,13 @@ describe("restart intensity", () => {
 		expect(exceededAt([0, 1_000, 2_000], undefined, false)).toEqual([false, false, true]);
 	});
 
+	it("begins a new row with progress", () => {
+		const intensity = new RestartIntensity({ maxRestarts: 2, withinMs: 100 });
+		expect([0, 1_000].map((at) => intensity.restarted(at))).toEqual([false, false]);
+		intensity.progressed();
+		expect([2_000, 3_000, 4_000].map((at) => intensity.restarted(at))).toEqual([false, false, true]);
+	});
+
 	it("allows none where maxRestarts is 0", () => {
 		expect(exceededAt([0], { maxRestarts: 0, withinMs: 100 })).toEqual([true]);
 	});
