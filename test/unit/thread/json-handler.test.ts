@@ -67,7 +67,8 @@ describe("pockaffe:json", () => {
 		const [bad, good] = [Buffer.from([0x7b, 0xff, 0x7d]), Buffer.from('{"a":"\ufffd"}')];
 		expect(handleMessage(message(bad, Buffer.from("k")), state)).toEqual({ reject: "the value is not UTF-8" });
 		expect(handleMessage(message(good, Buffer.from("\ufffd")), state)).toEqual({ id: "\ufffd", fields: { a: "\ufffd" } });
-		expect(handleMessage(message(good, bad), state)).toHaveProperty("reject");
+		const noKey = "the message has no key (UTF-8 text) to be the id, and options.id names no field";
+		expect(handleMessage(message(good, bad), state)).toEqual({ reject: noKey });
 	});
 
 	/** Why a value is rejected; null: it is not. */

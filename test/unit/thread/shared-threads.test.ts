@@ -535,7 +535,8 @@ describe("a thread that its partition has left", () => {
 		await leave();
 		host(0).dieIdle();
 		assign(0, true);
-		expect([hosts.length, host(1).calls]).toEqual([2, []]);
+		await settle();
+		expect([hosts.length, host(0).calls.length, host(1).calls]).toEqual([2, 3, ["start 0"]]);
 	});
 });
 

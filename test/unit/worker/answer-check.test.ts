@@ -14,6 +14,7 @@ describe("an answer of a thread", () => {
 	it("adds up where every message has an outcome and every row was packed", () => {
 		expect(contradictionIn(answer())).toBeNull();
 		expect(contradictionIn(answer({ from: 10, to: 20, handled: [10, 11, 19] }))).toBeNull();
+		expect(contradictionIn(answer({ to: 20, counts: { row: 1, delete: 2, none: 3, rejected: 4 } }))).toBeNull();
 		expect(contradictionIn(answer({ to: 10, blocks: [], rows: 0, counts: { row: 0, delete: 0, none: 0, rejected: 0 } }))).toBeNull();
 	});
 

@@ -306,11 +306,12 @@ describe("a partition that the process died with", () => {
 
 	it.each(["a note", "its turn"])("stops at once where it waits for %s, and hands nothing over", async (what) => {
 		const turn = new Turn();
-		const { h, state } = careful({ held: { from: 0, to: 1 } }, { turn });
+		const { h, state, words } = careful({ held: { from: 0, to: 1 } }, { turn });
 		state.hold = what === "a note";
 		await h.deliver(1);
 		if (what === "its turn") void turn.alone(new AbortController().signal);
 		await h.act(() => h.thread.ready());
+		expect(words()).toEqual(what === "a note" ? ["0-0 0:1"] : []);
 		const stopped = h.worker.stop("shutdown");
 		if (what === "a note") state.go();
 		await stopped;

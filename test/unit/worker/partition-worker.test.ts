@@ -432,7 +432,7 @@ describe("a partition that goes on after failures says so once", () => {
 		await h.deliver(1);
 		await h.act(() => h.thread.failToStart("load"));
 		await h.worker.stop("shutdown");
-		expect(h.events).toEqual(["restarted load", expect.stringMatching(/^parked restart intensity/)]);
+		expect([h.events, h.recoveries]).toEqual([["restarted load", expect.stringMatching(/^parked restart intensity/)], []]);
 	});
 });
 
@@ -657,7 +657,10 @@ describe("a person", () => {
 		await h.act(() => h.worker.restart());
 		await h.deliver(1);
 		await h.act(() => h.thread.ready());
-		expect([h.threads.length, h.runs.at(-1)]).toEqual([2, "1"]);
+		expect(h.threads.map(({ calls }) => calls)).toEqual([
+			["start", "run 0", "terminate restart"],
+			["start", "run 1"],
+		]);
 	});
 
 	it("ends where it is stopped while its thread is replaced and nothing else is to do", async () => {

@@ -1,5 +1,5 @@
 /** Files of `kafka.tls` and the password's that can't be used are told by key and file, before any client is made. */
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, it } from "vitest";
@@ -21,6 +21,7 @@ beforeAll(() => {
 afterAll(() => rmSync(folder, { recursive: true }));
 
 const file = (name: string) => join(folder, name);
+const textOf = (path: string) => readFileSync(path, "utf8");
 
 it.each<[what: string, tls: () => { ca?: string; cert?: string; key?: string }, properties: Record<string, string>, words: RegExp]>([
 	["a CA that is not there", () => ({ ca: "/nowhere.pem" }), {}, /^kafka\.tls\.ca: \/nowhere\.pem can't be read: ENOENT/],
@@ -28,6 +29,12 @@ it.each<[what: string, tls: () => { ca?: string; cert?: string; key?: string }, 
 	["a certificate that is none", () => ({ cert: file("text"), key: ca.key }), {}, /^kafka\.tls\.cert: .*text holds no certificate in PEM$/],
 	["a key that is none", () => ({ cert: ca.cert, key: file("text") }), {}, /^kafka\.tls\.key: .*text holds no private key in PEM/],
 	["another one's key", () => ({ cert: ca.cert, key: other.key }), {}, /^kafka\.tls\.key: .*other\.key is not the key of kafka\.tls\.cert/],
+	[
+		"another one's key, as text",
+		() => ({ cert: textOf(ca.cert), key: textOf(other.key) }),
+		{},
+		/^kafka\.tls\.key: given as text is not the key of kafka\.tls\.cert \(given as text\)$/,
+	],
 	[
 		"an encrypted key",
 		() => ({ cert: ca.cert, key: `${ca.key}.encrypted` }),
@@ -48,6 +55,7 @@ it("what can be used passes: files, text, an encrypted key with its password, th
 	const password = { "ssl.key.password": "kept" };
 	for (const [tls, properties] of [
 		[{ ca: ca.cert, cert: ca.cert, key: ca.key }, {}],
+		[{ ca: textOf(ca.cert), cert: textOf(ca.cert), key: textOf(ca.key) }, {}],
 		[{ cert: ca.cert, key: `${ca.key}.encrypted` }, password],
 		[{ ca: "" }, {}],
 		[{}, {}],

@@ -55,6 +55,12 @@ it("letters of several logs of a topic are several letters, known by the topic's
 		["A 1000", "replayed"],
 		["B 2000", "open"],
 	]);
+	// Each tells them apart by itself.
+	const other = { topicId: "B" };
+	expect(folded(letter(1), letter(2, other), mark(3, "replayed", other)).map((each) => [each.log, each.state])).toEqual([
+		["A 1000", "open"],
+		["B 1000", "replayed"],
+	]);
 	const nameless = { topicId: null };
 	expect(folded(letter(1, nameless), letter(2, { ...nameless, timestamp: 2_000 })).map(({ log: name }) => name)).toEqual([
 		"null 1000",

@@ -42,6 +42,11 @@ describe("a refusal by the group", () => {
 		expect(refusal.problems).toMatchObject([{ message: expect.stringMatching(/words; .{20,}; tried again by itself/) }]);
 	});
 
+	it("is none where the error is about something else", () => {
+		const others = [kafkaErrors.timedOut, kafkaErrors.transport, kafkaErrors.topicAuthorizationFailed, kafkaErrors.illegalGeneration];
+		expect(others.filter((code) => JoinRefusal.isOne(code))).toEqual([]);
+	});
+
 	it("ends when the member is taken, and when nobody has said it for a minute", async () => {
 		const { clock, refusal } = refused(kafkaErrors.groupMaxSizeReached, "words");
 		refusal.joined();

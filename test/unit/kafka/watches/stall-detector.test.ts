@@ -73,11 +73,16 @@ describe("StallDetector", () => {
 
 	it("forgets a partition that was released", async () => {
 		let assigned = true;
-		const { detector, look } = watch(() => (assigned ? [{ ...partition, position: 7, idle: true }] : []));
+		const { detector, told, look } = watch(() => (assigned ? [{ ...partition, position: 7, idle: true }] : []));
 		await look(4);
+		expect(detector.reasonOf(partition)).toBe(told[1]);
 		assigned = false;
 		await look(1);
-		expect(detector.reasonOf(partition)).toBeNull();
+		expect([detector.reasonOf(partition), told.length]).toEqual([null, 2]);
+		// Assigned again it begins anew.
+		assigned = true;
+		await look(3);
+		expect([detector.reasonOf(partition), told.slice(2)]).toEqual([null, ["fetched again"]]);
 	});
 });
 
