@@ -41,7 +41,7 @@ export async function replay(
 	const counts = await countSelected(store, filter, all);
 	const total = sumOf(counts);
 	if (isDryRun) {
-		const words = `Would replay ${grouped(total)} letters${total === 0 ? "" : ` (${countWords(counts)})`}. Nothing was changed (--dry-run).`;
+		const words = `Would replay ${grouped(total)} ${total === 1 ? "letter" : "letters"}${total === 0 ? "" : ` (${countWords(counts)})`}. Nothing was changed (--dry-run).`;
 		print(stdout, asJson ? JSON.stringify({ would_replay: total, counts }) : words);
 		return;
 	}

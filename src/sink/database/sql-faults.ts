@@ -122,7 +122,7 @@ export function hintFor({ code, fault, column, hint, message }: SqlProblem, tabl
 			// PocKaffe's own columns are not in the configuration.
 			if (/column "?(\w+\.)?"?(kafka_(ts|offset|partition|topic)|deleted)\b/.test(message))
 				return `add it to ${table} (pockaffe schema prints its columns); it goes on by itself`;
-			return `add the column, or take it out of tables.${table}.columns (pockaffe check compares); it goes on by itself`;
+			return `add the column (it goes on by itself), or take it out of tables.${table}.columns and restart (pockaffe check compares)`;
 		case "42804":
 		case "42883":
 			return `a column of ${table} has another type than configured (pockaffe check compares); it goes on by itself`;
