@@ -2,6 +2,7 @@
  * What every Clock promises, the machine's and those that tests move: timers in order of their time, a cancelled one never, a sleep that
  * ends with its signal, monotonic time that only goes forward.
  */
+import { getEventListeners } from "node:events";
 import { describe, expect, it } from "vitest";
 import type { Clock } from "../../src/core/clock.ts";
 
@@ -132,7 +133,9 @@ export function clockContract(name: string, open: () => ClockHarness): void {
 			const stop = new AbortController();
 			let isSlept = false;
 			const slept = clock.sleep(5, stop.signal).then(() => (isSlept = true));
+			expect(getEventListeners(stop.signal, "abort")).toHaveLength(1);
 			await until("the sleeper", () => isSlept);
+			expect(getEventListeners(stop.signal, "abort")).toEqual([]);
 			stop.abort(new Error("too late"));
 			await expect(slept).resolves.toBe(true);
 		});

@@ -169,18 +169,18 @@ export function threadWorkContract(name: string, open: OpenThread): void {
 
 		it("gives rows by table, rejections and counts, with the indexes of the batch", async () => {
 			await using scene = await openStarted();
-			const reply = await scene.run(["row", "delete", "none", "reject", "row"]);
+			const reply = await scene.run(["row", "delete", "none", "reject", "row", "none", "none", "reject", "reject", "reject"]);
 			expect(reply.ok).toBe(true);
 			expect(reply.outcome).toMatchObject({
 				from: 0,
-				to: 5,
+				to: 10,
 				faults: [],
-				rejected: [{ message: 3, why: "no good" }],
-				counts: { row: 2, delete: 1, none: 1, rejected: 1 },
+				rejected: [3, 7, 8, 9].map((message) => ({ message, why: "no good" })),
+				counts: { row: 2, delete: 1, none: 3, rejected: 4 },
 				warnings: [],
 			});
 			expect(reply.outcome.handled).toBe(undefined);
-			expect(reply.outcome.durationsMs.length).toBe(5);
+			expect(reply.outcome.durationsMs.length).toBe(10);
 			const [block, ...others] = reply.outcome.blocks;
 			expect(others).toEqual([]);
 			expect(block).toMatchObject({ table: "events", length: 3 });

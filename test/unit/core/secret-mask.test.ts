@@ -71,7 +71,7 @@ describe("a secret in a text", () => {
 	});
 
 	it("of three characters is none: it would blank out words", () => {
-		expect(secretMask(["abc"])("abcdef")).toBe("abcdef");
+		expect(secretMask(["abc"])("abc, 'abc' and abcdef")).toBe("abc, 'abc' and abcdef");
 	});
 });
 

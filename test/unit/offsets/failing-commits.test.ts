@@ -23,6 +23,11 @@ describe("commits that fail", () => {
 		expect(failing.problems[0]?.message).toContain("the offsets of orders/0 can't be committed: SQLSTATE 42501: permission denied; ");
 		await clock.advance(10_000);
 		expect(failing.problems[0]?.message).toContain("orders/0, orders/1 can't");
+		// Since the first of them, in whatever order they were heard of.
+		failing.failed(partitions(2), "SQLSTATE 42501: permission denied", 60_000);
+		expect(failing.problems).toMatchObject([{ sinceMs: clock.now() - 60_000 }]);
+		failing.committed(partitions(2));
+		expect(failing.problems).toMatchObject([{ sinceMs }]);
 		failing.failed(partitions(1), "another reason", 0);
 		expect(failing.problems.map(({ message }) => /^the offsets of (.*?) can't/.exec(message)?.[1])).toEqual(["orders/0", "orders/1"]);
 	});

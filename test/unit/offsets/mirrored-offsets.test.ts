@@ -84,7 +84,7 @@ describe("Kafka's copy of the offsets", () => {
 		const claimed = [{ topic: "t", partition: 0, offset: 7 }];
 		const table = { claim: async () => claimed } as unknown as FencedOffsets;
 		const store = new MirroredOffsetStore(table, kafka, { displaced: () => {}, mirrorFailed: () => {} });
-		expect(await store.claim(claimed)).toEqual(claimed);
+		expect(await store.claim([{ topic: "t", partition: 0 }])).toEqual(claimed);
 	});
 });
 

@@ -125,11 +125,15 @@ describe("handler.timeoutMs", () => {
 
 	it("leaves a thread alone that has another's call to make first, however long that takes", async () => {
 		const { thread, clock, done } = scene();
+		thread.state = { calls: 7, phase: "idle", message: 0, running: 0 };
+		await clock.advance(LIMIT_MS * 0.8);
 		thread.isQueued = true;
 		await clock.advance(LIMIT_MS * 10);
 		thread.isQueued = false;
 		await clock.advance(LIMIT_MS * 0.8);
 		expect(thread.killed).toBe(null);
+		await clock.advance(LIMIT_MS * 0.6);
+		expect(thread.killed?.reason).toBe("timeout");
 		await done();
 	});
 

@@ -136,7 +136,9 @@ describe.each([
 		cluster.watch.start();
 		await settle();
 		cluster.topics.delete("b");
-		await cluster.clock.advance(5_000);
+		await cluster.clock.advance(4_999);
+		expect(cluster.told).toEqual([]);
+		await cluster.clock.advance(1);
 		await settle();
 		expect(cluster.told).toEqual(["topic_missing b"]);
 		cluster.watch.dispose();

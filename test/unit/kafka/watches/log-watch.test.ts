@@ -120,10 +120,13 @@ describe("a log that takes another's place", () => {
 	});
 
 	it("is not guessed where Kafka can't be asked", async () => {
-		const { watch, kafka, remade } = watching([at(0), "old"]);
+		const { watch, ledger, kafka, remade } = watching([at(0), "old"]);
+		// What it would answer, and what a topic that isn't there would come to.
+		kafka.ids = new Map([["t", "new"]]);
+		kafka.forgotten = [at(0)];
 		kafka.answers = () => Promise.reject(new Error("away"));
 		await watch.look();
-		await watch.check([{ ...at(0), epoch: 1, logId: "old" }]);
+		await watch.check(ledger.assigned);
 		await settle();
 		expect(remade).toEqual([]);
 	});

@@ -38,7 +38,13 @@ describe("a transaction that stands", () => {
 
 	it.each<[how: string, end: (scene: ReturnType<typeof watch>) => void]>([
 		["it ends", ({ stats }) => stats(102, 102)],
-		["another one is the oldest", ({ stats }) => stats(60, 102)],
+		[
+			"another one is the oldest",
+			({ stats, moveTo }) => {
+				stats(60, 102);
+				moveTo(60);
+			},
+		],
 		["the partition is given away", ({ moveTo }) => moveTo(null)],
 		["the client has nothing of it any more", ({ transactions }) => transactions.stats("{}")],
 	])("is over when %s", async (_, end) => {
