@@ -25,8 +25,14 @@ const losing: readonly [what: string, change: string][] = [
 const changing = (change: string) => `export function handleMessage({ partition, offset }) {
 	note(partition, offset);
 	if (partition === 0 && offset === ${CULPRIT}) { ${change} }
-	return { id: String(offset), fields: { doc: [offset] } };
+	return { id: offset, fields: { name: offset, doc: [offset] } };
 }`;
+
+/** What the handler makes of each message but these, in order. */
+const rowsWithout = (...lost: readonly number[]) =>
+	Array.from({ length: COUNT }, (_, offset) => offset)
+		.filter((offset) => !lost.includes(offset))
+		.map((offset) => `${offset} ${offset} ${JSON.stringify([`${offset}`, null, `[${offset}]`])}`);
 
 describe("a handler that changes built-ins at each attempt of a message", () => {
 	it.each(losing)("%s: that message alone is given up, and no other's row is lost", async (_, change) => {
@@ -36,6 +42,7 @@ describe("a handler that changes built-ins at each attempt of a message", () => 
 		await victim.done(COUNT);
 		expect(victim.events.filter((event) => event.startsWith("dead letter"))).toEqual([`dead letter ${CULPRIT}`]);
 		expect(victim.finished).toEqual(Array.from({ length: COUNT }, (__, offset) => offset));
+		expect(victim.rows).toEqual(rowsWithout(CULPRIT));
 		expect(victim.crashes.filter(({ attempt }) => attempt > 0).map(({ coordinates }) => coordinates?.offset)).toEqual([CULPRIT, CULPRIT]);
 	});
 
@@ -50,6 +57,7 @@ describe("a handler that changes built-ins at each attempt of a message", () => 
 			[`dead letter ${CULPRIT}`],
 			[],
 		]);
+		expect([victim.rows, sibling.rows]).toEqual([rowsWithout(CULPRIT), rowsWithout()]);
 		expect(sibling.crashes.filter(({ attempt }) => attempt > 0)).toEqual([]);
 	});
 });
@@ -128,6 +136,7 @@ describe("a handler that changes built-ins which our own code keeps or has no ne
 		await using workers = await realWorkers({ source: changing(change) });
 		workers.victim.deliver(0, COUNT);
 		await workers.victim.done(COUNT);
-		expect([workers.victim.events, workers.victim.crashes]).toEqual([["started"], []]);
+		const { events, crashes, rows } = workers.victim;
+		expect([events, crashes, rows]).toEqual([["started"], [], rowsWithout()]);
 	});
 });

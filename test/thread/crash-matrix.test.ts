@@ -247,9 +247,12 @@ describe("a handler that can't be entered: restarts, then parked, never poison; 
 	it("a slow init within handler.timeoutMs is no failure", async () => {
 		const source = working
 			.replace("export function init", "export async function init")
-			.replace("{ note", "{ await new Promise((done) => setTimeout(done, 200)); note");
+			.replace("{ note", '{ stands(); await until("gate"); note');
 		await using workers = await realWorkers({ source });
 		workers.victim.deliver(0, COUNT);
+		await workers.stand();
+		await workers.pass(950);
+		await workers.open("gate");
 		await workers.victim.done(COUNT);
 		expect([workers.victim.events, workers.victim.crashes]).toEqual([["started"], []]);
 	});

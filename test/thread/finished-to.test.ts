@@ -66,6 +66,9 @@ describe("a state that holds messages", () => {
 		await victim.done(10);
 		expect(victim.events.filter((event) => event.startsWith("dead"))).toEqual(["dead letter 7"]);
 		expect(new Set(await written(victim))).toEqual(new Set([0, 1, 2, 3, 4, 5, 6, 8, 9]));
+		const [held, together] = ["0 1 2 3", "4 5 6 7 8 9"];
+		// 5 finishes all before it, so that 6 alone is held from then on.
+		expect(await notesOf(victim, "run")).toEqual([held, together, held, "4", "5", "6", "7", "6", "7", "6", "8", "9"]);
 	});
 
 	it("fails only together with what it holds: every message is an attempt's or written, and it ends", async () => {

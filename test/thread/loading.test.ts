@@ -6,7 +6,7 @@ import { columnOf, idsOf } from "../support/fakes/row-blocks.ts";
 describe("loading a handler", () => {
 	it.each<[what: string, source: string | null, message: RegExp]>([
 		["a module that is missing", null, /handler\.mjs: there is no such file/],
-		["a syntax error", "export function handleMessage( {", /handler\.mjs|Unexpected token/],
+		["a syntax error", "export function handleMessage( {", /handler\.mjs: SyntaxError: .*Unexpected/],
 		["a dependency that is missing", 'import "./gone.mjs"; export const handleMessage = () => {};', /gone\.mjs/],
 		["a package that is missing", 'import "no-such-package"; export const handleMessage = () => {};', /no-such-package/],
 		["a module that throws while loading", 'throw new Error("at the top")', /at the top/],

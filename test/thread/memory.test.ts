@@ -1,7 +1,6 @@
 /** A handler that keeps what it has handled: its thread is replaced in good time, nothing is lost, and nobody is charged. */
 import { describe, expect, it } from "vitest";
 import { realWorkers } from "../support/fakes/real-worker.ts";
-import { waitFor } from "../support/wait-for.ts";
 
 /** Of 64 MiB, the threads' limit here, this is what a message of partition 0 leaves behind. */
 const LEAKS = [
@@ -71,7 +70,9 @@ describe("a thread that comes to hold too much", () => {
 		}
 		expect([victim.crashes, sibling.crashes]).toEqual([[], []]);
 		expect(victim.events).toContain("restarted out_of_memory");
-		await waitFor("the sibling in a new thread", async () => sibling.events.includes("started"));
+		expect(sibling.events.slice(0, 3)).toEqual(["started", "restarted shared", "started"]);
+		const all = Array.from({ length: 80 }, (_, offset) => offset);
+		expect([victim.finished, sibling.finished]).toEqual([all, all]);
 	});
 
 	it("is found whatever new states it makes on the way: what it holds by then is not its init's", async () => {

@@ -141,20 +141,21 @@ describe("an outcome", () => {
 				{ id: "4", delete: true },
 				{ reject: "no" },
 				[],
+				...["5", "6", "7"].map((id) => ({ id, delete: true })),
 			].slice(0, batch.length);`;
 		const outcome = await outcomeOf(
 			source,
-			[0, 1, 2, 3, 4, 5, 6].map((offset) => received(offset)),
+			[0, 1, 2, 3, 4, 5, 6, 7, 8, 9].map((offset) => received(offset)),
 		);
-		expect(outcome.counts).toEqual({ row: 2, delete: 1, none: 3, rejected: 1 });
+		expect(outcome.counts).toEqual({ row: 2, delete: 4, none: 3, rejected: 1 });
 		expect(outcome.rejected).toEqual([{ message: 5, why: "no" }]);
 		const [block] = outcome.blocks;
 		expect([idsOf(block), [...(block?.messages ?? [])], [...(block?.deletes ?? [])]]).toEqual([
-			["1", "2", "3", "4"],
-			[2, 3, 3, 4],
-			[0, 0, 0, 1],
+			["1", "2", "3", "4", "5", "6", "7"],
+			[2, 3, 3, 4, 7, 8, 9],
+			[0, 0, 0, 1, 1, 1, 1],
 		]);
-		expect(columnOf(block, 0)).toEqual(["a", null, "c", null]);
+		expect(columnOf(block, 0)).toEqual(["a", null, "c", null, null, null, null]);
 	});
 
 	it("may finish messages later", async () => {

@@ -6,6 +6,7 @@ import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { DeadLetter } from "../../../src/core/dead-letters/dead-letter.ts";
 import { packMessages } from "../../../src/core/messages/message-codec.ts";
+import { rowsOf } from "../../../src/core/rows/rows.ts";
 import { Turn } from "../../../src/core/waiting/turn.ts";
 import { RestartIntensity } from "../../../src/supervisor/restart-intensity.ts";
 import type { CrashReport } from "../../../src/worker/failures/crash-report.ts";
@@ -26,6 +27,8 @@ export interface RealWorker {
 	readonly worker: PartitionWorker;
 	readonly finished: number[];
 	readonly crashes: CrashReport[];
+	/** Rows that were handed in, in order: `offset id values`. */
+	readonly rows: string[];
 	/** How many messages were finished at each of the crashes. */
 	readonly finishedAtCrash: number[];
 	/** `started`, `restarted <reason>`, `parked`, `resumed`, `dead letter <offset>`, `terminate failed <message>`. */
@@ -52,6 +55,8 @@ export interface RealWorkers extends AsyncDisposable {
 	open(name: string): Promise<void>;
 	/** Waits until the handler said by `stands()` that it hangs, in a thread that was not ended for that yet. */
 	stand(): Promise<void>;
+	/** Lets so much time pass for who waits for a deadline. */
+	pass(ms: number): Promise<void>;
 	/** Waits for that, and lets time pass until `isOver`, by default the victim's next crash. Nobody else may be in a call meanwhile. */
 	timeOut(isOver?: () => boolean): Promise<void>;
 	/** Puts another handler in place, as an editor would, and says that it changed. */
@@ -111,7 +116,7 @@ export async function realWorkers(options: RealWorkersOptions): Promise<RealWork
 	if (isWarm) await threads.warm(1, 60_000);
 	const workers = [0, 1].map((partition): RealWorker => {
 		const [finished, crashes, log] = [[] as number[], [] as CrashReport[], [] as string[]];
-		const finishedAtCrash: number[] = [];
+		const [rows, finishedAtCrash] = [[] as string[], [] as number[]];
 		const warnings: string[] = [];
 		const worker = new PartitionWorker({
 			partition: { topic: TOPIC, partition },
@@ -134,8 +139,11 @@ export async function realWorkers(options: RealWorkersOptions): Promise<RealWork
 			},
 			threads: threads.lease({ topic: TOPIC, partition }),
 			rows: {
-				write: ({ blocks, settled }) => {
-					for (const { messages } of blocks) messages.forEach(settled);
+				write: ({ batch, blocks, settled }) => {
+					for (const block of blocks) {
+						for (const { message, id, values } of rowsOf(block)) rows.push(`${batch.offsets[message]} ${id} ${JSON.stringify(values)}`);
+						block.messages.forEach(settled);
+					}
 				},
 				flush: () => {},
 			},
@@ -170,6 +178,7 @@ export async function realWorkers(options: RealWorkersOptions): Promise<RealWork
 			worker,
 			finished,
 			crashes,
+			rows,
 			finishedAtCrash,
 			events: log,
 			warnings,
@@ -196,6 +205,10 @@ export async function realWorkers(options: RealWorkersOptions): Promise<RealWork
 			lastEnded = await stand();
 			const before = victim.crashes.length;
 			await clock.passUntil("the deadline to be judged", isOver ?? (() => victim.crashes.length > before));
+		},
+		pass: (ms) => {
+			const end = clock.monotonic() + ms;
+			return clock.passUntil(`${ms} ms`, () => clock.monotonic() >= end);
 		},
 		async correct(text) {
 			await write(text);
