@@ -134,6 +134,9 @@ describeOnKafka("logs of every kind", () => {
 		await using daemon = await runDaemon(folder.path, configFor(inject("kafkaBrokers"), topic, group, db.url));
 		await untilCommitted(inject("kafkaBrokers"), group, topic, CATCH_UP_MS);
 		expect((await db.database.query("select id from events order by id")).map(({ id }) => id)).toEqual(["a", "b", "e"]);
+		// Six records, and the marker of each transaction.
+		expect((await daemon.status()).partitions).toMatchObject([{ committed: 10, highWatermark: 10 }]);
+		await waitFor("no lag", async () => (await daemon.metric("pockaffe_consumer_lag_messages")) === 0);
 		expect(await daemon.stop()).toBe(0);
 	});
 

@@ -186,8 +186,11 @@ describeOnKafka("dead letters", () => {
 			const committed = async () => (await daemon.status()).partitions.map((each) => each.committed);
 			await waitFor("what is finished to be committed", async () => (await committed()).join() === "19,30");
 			expect([await letters(), await daemon.metric("pockaffe_breaker_open", 'partition="0"')]).toEqual([19, 1]);
-			await pockaffe(["resume", topic, "0", "--url", await daemon.url()], { cwd: "/" });
-			await waitFor("the decision", async () => (await daemon.status()).partitions[0]?.state === "parked");
+			const said = (words: string) => daemon.records.filter(({ msg }) => msg.startsWith(`${topic}/0 is ${words}`)).length;
+			expect([said("parked"), said("no longer parked")]).toEqual([1, 0]);
+			expect(await pockaffe(["resume", topic, "0", "--url", await daemon.url()], { cwd: "/" })).toMatchObject({ code: 0 });
+			await waitFor("the decision", () => said("parked") === 2);
+			expect([said("no longer parked"), (await daemon.status()).partitions[0]?.state]).toEqual([1, "parked"]);
 			expect([await letters(), (await committed()).join()]).toEqual([19, "19,30"]);
 		} finally {
 			expect(await daemon.stop()).toBe(0);
