@@ -3,7 +3,9 @@ import { writeFile } from "node:fs/promises";
 import { createServer } from "node:http";
 import { join } from "node:path";
 import { expect, inject, it } from "vitest";
+import { systemClock } from "../../../src/core/clock.ts";
 import { Producer } from "../../../src/kafka/producer.ts";
+import { connectDatabase } from "../../../src/sink/database/database.ts";
 import { pockaffe } from "../../support/daemons/command-line.ts";
 import { type DaemonProcess, runDaemon } from "../../support/daemons/daemon-process.ts";
 import { freePort } from "../../support/free-port.ts";
@@ -70,13 +72,18 @@ describeOnKafka("faults around the daemon", () => {
 	it("goes on after the database was away", async () => {
 		await using run = await startedRun({});
 		await rows(run.db, 100);
-		const { database } = run.db;
-		await database.query(`alter database ${run.db.url.split("/").at(-1)} allow_connections false`).catch(() => {});
-		await database
-			.query("select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()")
-			.catch(() => {});
-		await loadMore(run.topic);
-		await database.query(`alter database ${run.db.url.split("/").at(-1)} allow_connections true`);
+		// Nobody can shut the database that he is connected to.
+		const elsewhere = connectDatabase({ url: run.db.url.replace(/\/[^/]*$/, "/postgres"), connections: 1, clock: systemClock });
+		const name = run.db.url.split("/").at(-1);
+		try {
+			await elsewhere.query(`alter database ${name} allow_connections false`);
+			await elsewhere.query(`select pg_terminate_backend(pid) from pg_stat_activity where datname = '${name}'`);
+			await loadMore(run.topic);
+			await reason(run.daemon, "database", /SQLSTATE 55000.*not currently accepting connections/);
+			await elsewhere.query(`alter database ${name} allow_connections true`);
+		} finally {
+			await elsewhere.close();
+		}
 		await rows(run.db, 200);
 		await run.daemon.ready();
 		expect(await run.daemon.metric("pockaffe_dead_letters_total")).toBe(0);

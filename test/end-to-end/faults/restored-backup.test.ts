@@ -143,22 +143,29 @@ describeOnKafka("a backup that is put back, with the offsets in Kafka", () => {
 	it("is not told where nothing was put back: kills, and offsets that somebody set back", async () => {
 		await using test = await open();
 		await test.produce(10);
+		const started: DaemonProcess[] = [];
+		const start = async () => {
+			const daemon = await test.start();
+			started.push(daemon);
+			return daemon;
+		};
 		for (let round = 0; round < 3; round++) {
-			await using daemon = await test.start();
+			await using daemon = await start();
 			await test.produce(200);
 			await waitFor("some rows", async () => (await test.rows()) > round * 200 + 20);
 			daemon.child.kill("SIGKILL");
 			await daemon.exited();
 		}
-		await using daemon = await test.start();
+		await using daemon = await start();
 		await test.arrived(610);
 		await daemon.ready();
 		expect(await daemon.stop()).toBe(0);
 		await test.setBack(100);
-		await using again = await test.start();
+		await using again = await start();
 		await test.arrived(610);
 		await again.ready();
-		expect(again.records.filter(({ msg }) => msg.includes("older than the group"))).toEqual([]);
 		expect(await again.stop()).toBe(0);
+		const told = started.map(({ records }) => records.filter(({ msg }) => msg.includes("older than the group")));
+		expect(told).toEqual([[], [], [], [], []]);
 	});
 });
