@@ -15,6 +15,7 @@ const hasPsql = process.env.CI === "true" || spawnSync("psql", ["--version"]).st
 let server: TlsPostgres;
 let certificates: Readonly<Record<string, Certificate>>;
 let ca: string;
+let otherCa: string;
 let client: Certificate;
 let strangerClient: Certificate;
 
@@ -24,7 +25,7 @@ beforeAll(async () => {
 	const other = Authority.create(join(folder, "other"), "other-authority");
 	const between = authority.intermediate("between");
 	const behind = between.sign("behind", { name: "localhost", names: ["DNS:localhost", "IP:127.0.0.1"] });
-	ca = authority.certificate.cert;
+	[ca, otherCa] = [authority.certificate.cert, other.certificate.cert];
 	certificates = {
 		right: authority.sign("right", { name: "localhost", names: ["DNS:localhost", "IP:127.0.0.1"] }),
 		"of the name alone": authority.sign("name", { name: "localhost", names: ["DNS:localhost"] }),
@@ -134,6 +135,12 @@ describe("a server's certificate", () => {
 		try {
 			await expect(database.query("select 1")).rejects.toThrow(unknown);
 			copyFileSync(ca, known);
+			expect(await database.query("select 1 as one")).toEqual([{ one: 1 }]);
+			// The server's is of another authority now; what this client trusted before does not count.
+			await server.present(certificates["of another authority"] as Certificate);
+			await database.query("select pg_terminate_backend(pg_backend_pid())").catch(() => {});
+			await expect(database.query("select 1")).rejects.toThrow(unknown);
+			copyFileSync(otherCa, known);
 			expect(await database.query("select 1 as one")).toEqual([{ one: 1 }]);
 		} finally {
 			await database.close();
