@@ -1,7 +1,7 @@
 /** What a command gets from outside, so that a test can run it in its own process. */
 import type { Readable, Writable } from "node:stream";
-import type { Environment } from "../config/environment.ts";
 import { type Clock, systemClock } from "../core/clock.ts";
+import type { Environment } from "../core/environment.ts";
 import type { ExitCode } from "../core/errors.ts";
 import { visibleText } from "../core/text/visible-text.ts";
 

@@ -1,7 +1,7 @@
 /** What an embedded run adds to an unconfigured daemon: the built-in example. The user's own settings win. */
 import { knownSecrets } from "../core/text/secret-mask.ts";
 import type { Config } from "./config.ts";
-import type { Problem } from "./schema/problems.ts";
+import type { ConfigProblem } from "./schema/problems.ts";
 import { remove } from "./schema/remaining.ts";
 import { configSchema } from "./schema/schema.ts";
 import { passwordsIn } from "./secrets.ts";
@@ -17,7 +17,7 @@ const replaced: readonly (readonly string[])[] = [
 ];
 
 /** Removes from `written` the replaced keys that name variables which are not set. Returns the problems that are left. */
-export function withoutReplaced(written: unknown, unset: readonly Problem[]): Problem[] {
+export function withoutReplaced(written: unknown, unset: readonly ConfigProblem[]): ConfigProblem[] {
 	const isPartOf = (path: readonly (string | number)[], whole: readonly string[]) => whole.every((key, index) => path[index] === key);
 	return unset.filter(({ path }) => {
 		const whole = replaced.find((each) => isPartOf(path, each));

@@ -2,13 +2,11 @@
  * The environment enters the configuration in two ways: `${NAME}` in the file's texts, and `POCKAFFE_…` variables that override its keys.
  * Pure. Parsed scalars are substituted, never YAML text, so that no value can change the file's structure.
  */
+import type { Environment } from "../core/environment.ts";
 import { DEEPEST, isDeeperThan } from "../core/text/nesting.ts";
-import { nearest, type Problem } from "./schema/problems.ts";
+import { type ConfigProblem, nearest } from "./schema/problems.ts";
 import { configSchema } from "./schema/schema.ts";
 import { type Leaf, leaves } from "./schema/schema-leaves.ts";
-
-/** The process's variables. */
-export type Environment = Readonly<Record<string, string | undefined>>;
 
 const PREFIX = "POCKAFFE_";
 /** Turns the addon off (kafka/native.ts). Not an option of the file, because it has to be known before the file is read. */
@@ -24,7 +22,7 @@ function variableOf(path: readonly string[]): string {
 /**
  * `value` with `${NAME}` and `${NAME:-default}` replaced everywhere. A scalar that is only a reference to a number or boolean becomes one.
  */
-export function substitute(value: unknown, environment: Environment, path: (string | number)[], problems: Problem[]): unknown {
+export function substitute(value: unknown, environment: Environment, path: (string | number)[], problems: ConfigProblem[]): unknown {
 	if (typeof value === "string") return substituteText(value, environment, path, problems);
 	if (Array.isArray(value)) return value.map((item, index) => substitute(item, environment, [...path, index], problems));
 	if (typeof value !== "object" || value === null) return value;
@@ -36,7 +34,7 @@ export function override(
 	value: Record<string, unknown>,
 	environment: Environment,
 	origins: Map<string, string>,
-	problems: Problem[],
+	problems: ConfigProblem[],
 ): void {
 	const native = environment[NATIVE] ?? "on";
 	if (native !== "on" && native !== "off") problems.push({ path: [NATIVE], rule: `must be on or off, not ${JSON.stringify(native)}` });
@@ -55,7 +53,7 @@ export function override(
 	}
 }
 
-function substituteText(text: string, environment: Environment, path: (string | number)[], problems: Problem[]): unknown {
+function substituteText(text: string, environment: Environment, path: (string | number)[], problems: ConfigProblem[]): unknown {
 	let replaced = false;
 	const result = text.replaceAll(reference, (whole, name: string, fallback: string | undefined) => {
 		const found = environment[name];

@@ -6,11 +6,12 @@ import { existsSync } from "node:fs";
 import { dirname, isAbsolute, resolve } from "node:path";
 import type { z } from "zod";
 import { builtInHandlers } from "../core/built-in-handlers.ts";
+import type { Environment } from "../core/environment.ts";
 import { knownSecrets } from "../core/text/secret-mask.ts";
 import type { Config } from "./config.ts";
 import { withoutReplaced } from "./embedded-profile.ts";
-import { type Environment, override, substitute } from "./environment.ts";
-import { configError, keyOf, nearest, type Problem } from "./schema/problems.ts";
+import { override, substitute } from "./environment.ts";
+import { type ConfigProblem, configError, keyOf, nearest } from "./schema/problems.ts";
 import { remainingOf, touches } from "./schema/remaining.ts";
 import { brokenRules } from "./schema/rules.ts";
 import { configSchema } from "./schema/schema.ts";
@@ -50,9 +51,9 @@ const DEFAULT_FILE = "pockaffe.yaml";
 export function loadConfig(options: LoadOptions): LoadedConfig {
 	const path = options.written ? null : configPath(options);
 	const source = options.written ? passed : (path ?? withoutFile);
-	const problems: Problem[] = [];
+	const problems: ConfigProblem[] = [];
 	const origins = new Map<string, string>();
-	const unset: Problem[] = [];
+	const unset: ConfigProblem[] = [];
 	const file = path === null ? structuredClone(options.written ?? {}) : readYaml(path);
 	const written = substitute(file, options.environment, [], unset) as Record<string, unknown>;
 	problems.push(...(options.withoutServers ? withoutReplaced(written, unset) : unset));
@@ -83,7 +84,7 @@ function configPath({ file, environment, cwd }: LoadOptions): string | null {
 	return existsSync(byDefault) ? byDefault : null;
 }
 
-function problemsOf(issue: z.core.$ZodIssue, written: unknown): Problem[] {
+function problemsOf(issue: z.core.$ZodIssue, written: unknown): ConfigProblem[] {
 	const path = issue.path as (string | number)[];
 	if (issue.code === "unrecognized_keys") {
 		const known = keysAt(configSchema, path) ?? [];
@@ -114,12 +115,12 @@ function valueAt(root: unknown, path: readonly (string | number)[]): unknown {
 	);
 }
 
-function rulesOf(config: Config): Problem[] {
+function rulesOf(config: Config): ConfigProblem[] {
 	return [...brokenRules(config), ...moduleProblems(config)];
 }
 
 /** Broken rules between the keys whose own values are valid. */
-function rulesOfRemaining(written: unknown): Problem[] {
+function rulesOfRemaining(written: unknown): ConfigProblem[] {
 	const remaining = remainingOf(configSchema, written);
 	if (!remaining) return [];
 	const { data, removed } = remaining;
@@ -127,7 +128,7 @@ function rulesOfRemaining(written: unknown): Problem[] {
 }
 
 /** Refuses `__proto__`: a JavaScript object does not keep it as a property, so a column with this name would be dropped silently. */
-function unkept(value: unknown, path: readonly (string | number)[]): Problem[] {
+function unkept(value: unknown, path: readonly (string | number)[]): ConfigProblem[] {
 	if (typeof value !== "object" || value === null) return [];
 	return Object.entries(value).flatMap(([key, inner]) => {
 		const at = [...path, Array.isArray(value) ? Number(key) : key];
@@ -137,7 +138,7 @@ function unkept(value: unknown, path: readonly (string | number)[]): Problem[] {
 	});
 }
 
-function withOrigin(problem: Problem, origins: ReadonlyMap<string, string>): Problem {
+function withOrigin(problem: ConfigProblem, origins: ReadonlyMap<string, string>): ConfigProblem {
 	for (let length = problem.path.length; length > 0; length--) {
 		const from = origins.get(problem.path.slice(0, length).join("."));
 		if (from) return { ...problem, from };
@@ -145,7 +146,7 @@ function withOrigin(problem: Problem, origins: ReadonlyMap<string, string>): Pro
 	return problem;
 }
 
-function moduleProblems({ handler: { module } }: Config): Problem[] {
+function moduleProblems({ handler: { module } }: Config): ConfigProblem[] {
 	if (!module.startsWith("pockaffe:") || builtInHandlers.includes(module)) return [];
 	return [{ path: ["handler", "module"], value: module, rule: `is no built-in handler${nearest(module, builtInHandlers)}` }];
 }

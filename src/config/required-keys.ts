@@ -2,7 +2,7 @@
 import { ExitError, exitCodes } from "../core/errors.ts";
 import type { Config } from "./config.ts";
 import { passed, withoutFile } from "./load.ts";
-import { configError, type Problem } from "./schema/problems.ts";
+import { type ConfigProblem, configError } from "./schema/problems.ts";
 
 /** True if neither a broker nor a database is configured. */
 export function isUnconfigured({ kafka, database }: Config): boolean {
@@ -27,7 +27,7 @@ export function requireConfiguration(config: Config, source: string): void {
  * Throws ExitError (usage) with every key that `run` needs and lacks: a broker or a database alone must not commit a real group's offsets.
  */
 export function requireForRun(config: Config, source: string): void {
-	const missing: Problem[] = [...missingBrokers(config, source)];
+	const missing: ConfigProblem[] = [...missingBrokers(config, source)];
 	if (config.database.url === "")
 		missing.push({ path: ["database", "url"], rule: needed(source, "postgres://…", "POCKAFFE_DATABASE_URL") });
 	if (config.kafka.group === "") missing.push({ path: ["kafka", "group"], rule: "is needed: the consumer group" });
@@ -41,7 +41,7 @@ export function requireForRun(config: Config, source: string): void {
 }
 
 /** The problem of a missing broker; empty if there is one. */
-export function missingBrokers({ kafka }: Pick<Config, "kafka">, source: string): Problem[] {
+export function missingBrokers({ kafka }: Pick<Config, "kafka">, source: string): ConfigProblem[] {
 	return kafka.brokers.length > 0 ? [] : [{ path: ["kafka", "brokers"], rule: needed(source, "host:port", "POCKAFFE_KAFKA_BROKERS") }];
 }
 

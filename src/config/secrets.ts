@@ -1,6 +1,7 @@
 /** Which values of a configuration are secret: no error, log or answer may show them. Pure. */
+
+import type { Environment } from "../core/environment.ts";
 import type { Config } from "./config.ts";
-import type { Environment } from "./environment.ts";
 
 const secretKeys: readonly string[] = ["database.url", "database.passwordCommand", "kafka.sasl.password", "kafka.tls.key", "http.token"];
 const PROPERTIES = "kafka.properties.";

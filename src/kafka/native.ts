@@ -39,11 +39,11 @@ interface FoundGroup {
 	readonly error: number;
 	readonly message: string;
 	readonly state: string;
-	readonly members: readonly GroupMember[];
+	readonly members: readonly MemberDescription[];
 }
 
 /** A member of a consumer group, as Kafka describes it. */
-export interface GroupMember {
+export interface MemberDescription {
 	/** `kafka.clientId`. */
 	readonly clientId: string;
 	/** `kafka.instanceId`; empty for a dynamic member. */
@@ -57,7 +57,7 @@ export interface GroupMember {
 /** A consumer group, as Kafka describes it. `state`: Stable, PreparingRebalance, Empty, Dead (there is no such group), … */
 export interface GroupDescription {
 	readonly state: string;
-	readonly members: readonly GroupMember[];
+	readonly members: readonly MemberDescription[];
 }
 
 /** src/kafka/native/addon.cc */

@@ -26,7 +26,7 @@ export interface ProducerRecord {
 }
 
 /** Where a record went. `timestamp` is in ms. */
-export interface Delivery {
+export interface DeliveryReport {
 	readonly partition: number;
 	readonly offset: number;
 	readonly timestamp: number;
@@ -51,7 +51,7 @@ interface Report {
 /** A record without a delivery report yet. */
 interface OpenRecord {
 	readonly timestamp: number;
-	resolve(delivery: Delivery): void;
+	resolve(delivery: DeliveryReport): void;
 	reject(error: Error): void;
 }
 
@@ -103,7 +103,7 @@ export class Producer implements AsyncDisposable {
 	}
 
 	/** Resolves with the delivery report. */
-	produce(record: ProducerRecord): Promise<Delivery> {
+	produce(record: ProducerRecord): Promise<DeliveryReport> {
 		const { topic, partition, key, value, timestamp = Date.now(), headers = [] } = record;
 		return new Promise((resolve, reject) => {
 			const nul = headers.find(([, content]) => Buffer.from(content as string).includes(0));

@@ -6,7 +6,7 @@ import { isMainThread } from "node:worker_threads";
 import type { Config } from "../config/config.ts";
 import { loadConfig } from "../config/load.ts";
 import { missingBrokers } from "../config/required-keys.ts";
-import { configError, nearest, type Problem } from "../config/schema/problems.ts";
+import { type ConfigProblem, configError, nearest } from "../config/schema/problems.ts";
 import { PocKaffeError } from "../core/errors.ts";
 import { missingTopicHint } from "../core/text/missing-topic.ts";
 import { Producer } from "../kafka/producer.ts";
@@ -73,8 +73,8 @@ const known: readonly (keyof ProducerConfig)[] = ["kafka", "topics", "partitionS
 const strategies: readonly unknown[] = ["murmur2", "random", "round-robin"];
 
 /** Mistakes that would silently send records elsewhere: Kaffe's `md5` would mean `round-robin`, and lose the order of each key. */
-function problemsOf(config: ProducerConfig): readonly Problem[] {
-	const problems: Problem[] = Object.keys(config)
+function problemsOf(config: ProducerConfig): readonly ConfigProblem[] {
+	const problems: ConfigProblem[] = Object.keys(config)
 		.filter((key) => !(known as readonly string[]).includes(key))
 		.map((key) => ({ path: [key], rule: `is no known key${nearest(key, known)}` }));
 	const { topics = [], partitionStrategy: strategy = "murmur2" } = config;

@@ -4,7 +4,7 @@
  */
 import { systemClock } from "../../src/core/clock.ts";
 import { type Random, seededRandom } from "../../src/core/random.ts";
-import { type Delivery, Producer } from "../../src/kafka/producer.ts";
+import { type DeliveryReport, Producer } from "../../src/kafka/producer.ts";
 import { kafkaAt } from "../support/kafka/load-topic.ts";
 
 /** A row that must be there; `n` is null in a deleted one. */
@@ -93,7 +93,7 @@ export class ReportedLoad implements AsyncDisposable {
 		this.#outstanding.add(sent);
 	}
 
-	#take(id: string, n: string | null, { timestamp: ts, offset, partition }: Delivery): void {
+	#take(id: string, n: string | null, { timestamp: ts, offset, partition }: DeliveryReport): void {
 		const present = this.#rows.get(id);
 		const isNewer = !present || ts > present.ts || (ts === present.ts && (offset - present.offset || partition - present.partition) > 0);
 		if (isNewer) this.#rows.set(id, { n, ts, offset, partition });

@@ -6,7 +6,7 @@ import type { Config } from "../../config/config.ts";
 import { nearest } from "../../config/schema/problems.ts";
 import { ExitError, exitCodes } from "../../core/errors.ts";
 import { isTopicMeant, partitionName, type TopicPartition } from "../../core/messages/message.ts";
-import { compareIds } from "../../core/offsets/log-identity.ts";
+import { compareLogIds } from "../../core/offsets/log-identity.ts";
 import { type PositionNote, type SkippedStretch, stretchesBefore } from "../../core/offsets/position-note.ts";
 import type { StoredOffset } from "../../kafka/client/group-client.ts";
 import type { LogReader } from "../../kafka/log-reader.ts";
@@ -49,7 +49,7 @@ export async function coveredPartitions(
 		committed.map(async ({ topic, partition, offset, log }): Promise<CoveredPartition> => {
 			const { low, high } = await reader.watermarks({ topic, partition });
 			const noted = starts.get(partitionName({ topic, partition }))?.note;
-			const isOtherLog = compareIds(log?.id ?? noted?.log.id ?? null, ids.get(topic) ?? null) === "other";
+			const isOtherLog = compareLogIds(log?.id ?? noted?.log.id ?? null, ids.get(topic) ?? null) === "other";
 			// A stored position says nothing about a log that replaced its own. If Kafka forgot the group, a daemon goes on from its note.
 			const committed = isOtherLog ? null : (offset ?? reached({ topic, partition }));
 			const start = isOtherLog ? low : (noted?.start ?? 0);
@@ -84,7 +84,7 @@ export function resumedRanges(before: readonly CoveredPartition[], now: readonly
 	for (const range of before) {
 		const current = byName.get(partitionName(range));
 		byName.delete(partitionName(range));
-		const isOther = !current || compareIds(current.topicId, range.topicId) === "other" || current.high < range.to;
+		const isOther = !current || compareLogIds(current.topicId, range.topicId) === "other" || current.high < range.to;
 		if (!isOther) continue;
 		const what = `${partitionName(range)} is ${current ? "another log" : "not there any more"} since the verification was begun`;
 		throw new ExitError(exitCodes.usage, "resume", `--resume: ${what}: remove the folder to begin anew`);

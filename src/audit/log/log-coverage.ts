@@ -6,7 +6,7 @@
  */
 import type { LetterPosition } from "../../core/dead-letters/dead-letter.ts";
 import { partitionName, type TopicPartition } from "../../core/messages/message.ts";
-import { compareIds, type LogId } from "../../core/offsets/log-identity.ts";
+import { compareLogIds, type LogId } from "../../core/offsets/log-identity.ts";
 import type { SkippedStretch } from "../../core/offsets/position-note.ts";
 import { GapMemory, type KeptGaps, OffsetGaps } from "./offset-gaps.ts";
 
@@ -152,7 +152,7 @@ export class LogCoverage {
 		const covered = this.#partitions.get(partitionName(letter));
 		if (!covered) return;
 		const { range, letters } = covered;
-		if (compareIds(letter.topicId, range.topicId) === "other") this.#lettersOfOtherLogs++;
+		if (compareLogIds(letter.topicId, range.topicId) === "other") this.#lettersOfOtherLogs++;
 		else if (letter.offset < range.to) letters.set(letter.offset, [...(letters.get(letter.offset) ?? []), letter]);
 	}
 

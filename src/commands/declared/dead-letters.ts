@@ -5,7 +5,7 @@ import { type LetterState, letterStates, letterVerbs } from "../../core/dead-let
 import { ExitError, exitCodes } from "../../core/errors.ts";
 import type { CommandContext } from "../command-context.ts";
 import type { LetterOptions } from "../dead-letters/dead-letters.ts";
-import { offsetNumber, partitionNumber, wholeNumber } from "../terminal/option-values.ts";
+import { offsetNumber, parseWholeNumber, partitionNumber } from "../terminal/option-values.ts";
 
 const commands = () => import("../dead-letters/dead-letters.ts");
 
@@ -22,7 +22,7 @@ export function declareDeadLetters(program: Command, context: CommandContext): v
 			);
 		});
 	withFilters(group.command("list").description("list letters; default: open ones"), letterStates)
-		.option("--limit <count>", "show at most this many, or: all", (text: string) => (text === "all" ? text : wholeNumber(text)), 100)
+		.option("--limit <count>", "show at most this many, or: all", (text: string) => (text === "all" ? text : parseWholeNumber(text)), 100)
 		.option("--json", "print a JSON line for each letter")
 		.action(async (options: LetterOptions, command: Command) => (await commands()).listLetters(options, command, context));
 	group

@@ -2,7 +2,7 @@
 import type { Command } from "commander";
 import { ExitError, exitCodes } from "../../core/errors.ts";
 import type { CommandContext } from "../command-context.ts";
-import { wholeNumber } from "../terminal/option-values.ts";
+import { parseWholeNumber } from "../terminal/option-values.ts";
 import type { CreateTopicOptions, DescribeTopicOptions } from "../topic.ts";
 
 export function declareTopic(program: Command, context: CommandContext): void {
@@ -21,8 +21,8 @@ export function declareTopic(program: Command, context: CommandContext): void {
 		.command("create")
 		.description("create a topic")
 		.argument("<topic>", "name of the topic")
-		.requiredOption("-p, --partitions <count>", "number of partitions", wholeNumber)
-		.option("-r, --replication <count>", "replicas of each partition", wholeNumber, 1)
+		.requiredOption("-p, --partitions <count>", "number of partitions", parseWholeNumber)
+		.option("-r, --replication <count>", "replicas of each partition", parseWholeNumber, 1)
 		.action(async (name: string, options: CreateTopicOptions, command: Command) =>
 			(await import("../topic.ts")).createNamed(name, options, command, context),
 		);

@@ -4,18 +4,18 @@ import { type Requirement, requirementNames, requirementsOf } from "../../audit/
 import { messageOf } from "../../core/errors.ts";
 import type { VerifyOptions } from "../audit/verify.ts";
 import type { CommandContext } from "../command-context.ts";
-import { wholeNumber } from "../terminal/option-values.ts";
+import { parseWholeNumber } from "../terminal/option-values.ts";
 
 export function declareVerify(program: Command, context: CommandContext): void {
 	program
 		.command("verify")
 		.description("compare the tables with the log up to the committed offsets: did everything arrive?")
-		.option("--limit <count>", "show at most this many differences", wholeNumber, 20)
+		.option("--limit <count>", "show at most this many differences", parseWholeNumber, 20)
 		.option("--json", "print one JSON document")
 		.addOption(new Option("--topic <topic>", "only this topic; may be repeated").argParser(added).default([], "all topics"))
 		.addOption(new Option("--table <table>", "only this table; may be repeated").argParser(added).default([], "all tables"))
 		.addOption(new Option("--ids <file>", "only the ids in this file, one per line").conflicts("sample"))
-		.option("--sample <count>", "only this many random ids of each table", wholeNumber)
+		.option("--sample <count>", "only this many random ids of each table", parseWholeNumber)
 		.addOption(
 			new Option("--require <name=value,…>", `also exit with 1 unless these hold: ${requirementNames.join(", ")}`)
 				.argParser(required)

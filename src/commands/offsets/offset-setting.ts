@@ -5,7 +5,7 @@
 import type { Config } from "../../config/config.ts";
 import { ExitError, exitCodes } from "../../core/errors.ts";
 import { partitionName, type TopicPartition } from "../../core/messages/message.ts";
-import { compareIds } from "../../core/offsets/log-identity.ts";
+import { compareLogIds } from "../../core/offsets/log-identity.ts";
 import type { StoredNote } from "../../core/offsets/position-note.ts";
 import { KafkaError, kafkaErrors } from "../../kafka/client/kafka-error.ts";
 import { type OffsetPlan, planOffset, type SetTo } from "../../kafka/offsets/offset-plan.ts";
@@ -108,7 +108,7 @@ export class OffsetSetting {
 				const logId = ids.get(topic) ?? null;
 				const plan = { ...planOffset({ topic, partition, kept: offset, keptIn, noted: note, logId, log }, to), stored: offset };
 				if (!options.isFinished) return plan;
-				const isNoted = note !== null && compareIds(note.log.id, logId) !== "other";
+				const isNoted = note !== null && compareLogIds(note.log.id, logId) !== "other";
 				return {
 					...plan,
 					note: isNoted ? { ...note, ...(this.#table || to === offset ? {} : { reached: to }) } : { ...plan.note, skipped: [] },

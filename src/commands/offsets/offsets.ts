@@ -2,7 +2,7 @@
 import type { Command } from "commander";
 import { partitionName, type TopicPartition } from "../../core/messages/message.ts";
 import { counted } from "../../core/text/counted.ts";
-import type { GroupDescription, GroupMember } from "../../kafka/native.ts";
+import type { GroupDescription, MemberDescription } from "../../kafka/native.ts";
 import { ClusterInspector, type GroupOffset } from "../../kafka/topics.ts";
 import { refused } from "../../kafka/watches/rights.ts";
 import { type CommandContext, print } from "../command-context.ts";
@@ -54,7 +54,7 @@ export async function showOffsets(
 }
 
 /** The owner of a partition. */
-type Owner = Omit<GroupMember, "partitions">;
+type Owner = Omit<MemberDescription, "partitions">;
 
 function owned(members: GroupDescription | null): TopicPartition[] {
 	return (members?.members ?? []).flatMap(({ partitions }) => partitions);

@@ -5,7 +5,7 @@ import type { SetTo } from "../../kafka/offsets/offset-plan.ts";
 const DIGITS = /^\d+$/;
 
 /** A whole number above 0, for options. */
-export function wholeNumber(text: string): number {
+export function parseWholeNumber(text: string): number {
 	return digits(text, 1, "Wanted: a whole number above 0.");
 }
 

@@ -4,7 +4,7 @@ import { ExitError, exitCodes } from "../../core/errors.ts";
 import { isSecret } from "../secrets.ts";
 
 /** One thing that is wrong. `value` is shown if given and not secret; `from` is the variable that it came from. */
-export interface Problem {
+export interface ConfigProblem {
 	readonly path: readonly (string | number)[];
 	readonly rule: string;
 	readonly value?: unknown;
@@ -34,13 +34,13 @@ function lettersOf(name: string): string {
 }
 
 /** The error that ends the command: exit code 2, a line per problem. */
-export function configError(source: string, problems: readonly Problem[]): ExitError {
+export function configError(source: string, problems: readonly ConfigProblem[]): ExitError {
 	const lines = problems.map((problem) => `  ${lineOf(problem)}`);
 	const count = problems.length === 1 ? "1 error" : `${problems.length} errors`;
 	return new ExitError(exitCodes.usage, "config_invalid", `${count} in the configuration (${source}):\n${lines.join("\n")}`);
 }
 
-function lineOf({ path, rule, from, ...rest }: Problem): string {
+function lineOf({ path, rule, from, ...rest }: ConfigProblem): string {
 	const key = keyOf(path);
 	const value = "value" in rest ? `${key ? ": " : ""}${shown(path, rest.value)}` : "";
 	return `${key}${value} – ${rule}${from ? ` (from ${from})` : ""}`;

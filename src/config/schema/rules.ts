@@ -4,7 +4,7 @@ import { isTopicMeant } from "../../core/messages/message.ts";
 import { columnTypeOf } from "../../core/rows/column-type.ts";
 import type { Config } from "../config.ts";
 import { tableLayouts } from "../table-layouts.ts";
-import type { Problem } from "./problems.ts";
+import type { ConfigProblem } from "./problems.ts";
 
 /** librdkafka's default. */
 const DEFAULT_MAX_POLL_INTERVAL_MS = 300_000;
@@ -60,7 +60,7 @@ const systemColumns = new Set(["kafka_ts", "kafka_offset", "kafka_partition", "k
 const fieldTypes = new Set(["bigint", "numeric", "timestamptz"]);
 
 /** Everything that is wrong between keys. */
-export function brokenRules(config: Config): Problem[] {
+export function brokenRules(config: Config): ConfigProblem[] {
 	return [
 		...kafkaRules(config),
 		...databaseRules(config),
@@ -73,14 +73,14 @@ export function brokenRules(config: Config): Problem[] {
 }
 
 /** A table has one use, because PocKaffe also alters its own tables. */
-function ownTableRules({ tables, offsets, deadLetters }: Config): Problem[] {
+function ownTableRules({ tables, offsets, deadLetters }: Config): ConfigProblem[] {
 	const uses = new Map(Object.keys(tables).map((name) => [name, `tables.${name}`]));
 	const own: [path: string[], name: string][] = [
 		[["deadLetters", "table"], deadLetters.table],
 		[["offsets", "table"], offsets.table],
 		[["offsets", "table"], `${offsets.table}_start`],
 	];
-	const problems: Problem[] = [];
+	const problems: ConfigProblem[] = [];
 	for (const [path, name] of own) {
 		const use = uses.get(name);
 		if (use !== undefined) problems.push({ path, rule: `is ${use} too (${name}): every table has one use` });
@@ -89,8 +89,8 @@ function ownTableRules({ tables, offsets, deadLetters }: Config): Problem[] {
 	return problems;
 }
 
-function kafkaRules({ kafka }: Config): Problem[] {
-	const problems: Problem[] = Object.keys(kafka.properties)
+function kafkaRules({ kafka }: Config): ConfigProblem[] {
+	const problems: ConfigProblem[] = Object.keys(kafka.properties)
 		.filter((name) => name in refusedProperties)
 		.map((name) => ({ path: ["kafka", "properties", name], rule: `is refused here: ${refusedProperties[name]}` }));
 	for (const [name, { least, most, why }] of Object.entries(neededNumbers)) {
@@ -115,13 +115,13 @@ function kafkaRules({ kafka }: Config): Problem[] {
 	return problems;
 }
 
-function databaseRules({ database: { passwordFile, passwordCommand } }: Config): Problem[] {
+function databaseRules({ database: { passwordFile, passwordCommand } }: Config): ConfigProblem[] {
 	return passwordFile && passwordCommand ? [{ path: ["database"], rule: "takes passwordFile or passwordCommand, not both" }] : [];
 }
 
-function tableRules(config: Config): Problem[] {
+function tableRules(config: Config): ConfigProblem[] {
 	return tableLayouts(config).flatMap((layout) => {
-		const problems: Problem[] = [];
+		const problems: ConfigProblem[] = [];
 		const path = ["tables", layout.name];
 		for (const { name, type, encoding } of layout.columns) {
 			if (encoding && columnTypeOf(type).name !== "bytea")
@@ -145,8 +145,8 @@ function tableRules(config: Config): Problem[] {
 	});
 }
 
-function limitRules({ drain, kafka, handler, supervisor }: Config): Problem[] {
-	const problems: Problem[] = [];
+function limitRules({ drain, kafka, handler, supervisor }: Config): ConfigProblem[] {
+	const problems: ConfigProblem[] = [];
 	const maxPollMs = Number(kafka.properties["max.poll.interval.ms"] ?? DEFAULT_MAX_POLL_INTERVAL_MS);
 	if (drain.timeoutMs >= maxPollMs) {
 		problems.push({ path: ["drain", "timeoutMs"], value: drain.timeoutMs, rule: `below max.poll.interval.ms (${maxPollMs})` });
@@ -165,7 +165,7 @@ function limitRules({ drain, kafka, handler, supervisor }: Config): Problem[] {
 	return problems;
 }
 
-function deadLetterRules({ deadLetters: { target, topic }, kafka }: Config): Problem[] {
+function deadLetterRules({ deadLetters: { target, topic }, kafka }: Config): ConfigProblem[] {
 	if (target !== "topic") return [];
 	const path = ["deadLetters", "topic"];
 	if (topic === "") return [{ path, rule: "is needed where deadLetters.target is topic" }];
@@ -177,7 +177,7 @@ function deadLetterRules({ deadLetters: { target, topic }, kafka }: Config): Pro
 /** Minimum token length beyond loopback, where anybody may try tokens. */
 const SHORTEST_TOKEN = 16;
 
-function httpRules({ http }: Config): Problem[] {
+function httpRules({ http }: Config): ConfigProblem[] {
 	if (isLoopbackName(http.host)) return [];
 	const rule = `beyond loopback at least ${SHORTEST_TOKEN} characters, e.g. of \`openssl rand -hex 16\``;
 	if (http.token !== "" && [...http.token].length < SHORTEST_TOKEN) return [{ path: ["http", "token"], rule }];

@@ -1,7 +1,7 @@
 /** A message that could not be handled or written, with everything needed to look at it and to replay it. */
 import type { EventEmitter } from "eventemitter3";
 import type { Header, TopicPartition } from "../messages/message.ts";
-import { compareIds, type LogId } from "../offsets/log-identity.ts";
+import { compareLogIds, type LogId } from "../offsets/log-identity.ts";
 import type { LetterState } from "./letter-state.ts";
 import type { OmittedParts } from "./omitted-parts.ts";
 
@@ -10,7 +10,7 @@ export const deadLetterReasons = ["rejected", "poison", "timeout", "process_died
 export type DeadLetterReason = (typeof deadLetterReasons)[number];
 
 /** A refused row: its table, its id, and why; the reason is null in letters of an earlier version. */
-export type RefusedRow = readonly [table: string, id: string, sqlstate: string | null];
+export type LetterRow = readonly [table: string, id: string, sqlstate: string | null];
 
 /**
  * The identity of a letter within its consumer group: a message, by its position and its log. A topic that was deleted and created again
@@ -41,7 +41,7 @@ export interface DeadLetter extends LetterIdentity {
 	readonly table: string | null;
 	readonly rowId: string | null;
 	/** All rows of the message that were refused so far; `table`, `rowId` and `sqlstate` are those of the last. */
-	readonly refusedRows: readonly RefusedRow[];
+	readonly refusedRows: readonly LetterRow[];
 	/** How many more rows were refused, if the target has no room for their names. */
 	readonly rowsLeftOut: number;
 	/** Attempts made; 0 if a person skipped the message. */
@@ -65,7 +65,7 @@ export interface StoredLetter extends LetterIdentity {
 	readonly sqlstate: string | null;
 	readonly table: string | null;
 	readonly rowId: string | null;
-	readonly refusedRows: readonly RefusedRow[];
+	readonly refusedRows: readonly LetterRow[];
 	readonly rowsLeftOut: number;
 	readonly error: string;
 	readonly stack: string | null;
@@ -141,7 +141,7 @@ export interface LetterPosition extends LetterIdentity {
 	readonly reason: string;
 	readonly state: string;
 	/** The refused rows, if that is the reason. */
-	readonly rows: readonly RefusedRow[];
+	readonly rows: readonly LetterRow[];
 	/** How many more rows were refused; their names are not known. */
 	readonly rowsLeftOut: number;
 }
@@ -169,7 +169,7 @@ export interface LetterStore extends AsyncDisposable {
 }
 
 /** The refused rows of a letter. */
-export function rowsOf(letter: Pick<StoredLetter, "table" | "rowId" | "sqlstate" | "refusedRows">): readonly RefusedRow[] {
+export function refusedRowsOf(letter: Pick<StoredLetter, "table" | "rowId" | "sqlstate" | "refusedRows">): readonly LetterRow[] {
 	const { table, rowId, sqlstate, refusedRows } = letter;
 	if (refusedRows.length > 0) return refusedRows;
 	return table === null || rowId === null ? [] : [[table, rowId, sqlstate]];
@@ -183,7 +183,9 @@ export function letterName({ topic, partition, offset, topicId, timestamp }: Let
 /** True if both belong to one message, as far as can be known. */
 export function isSameMessage(one: LetterIdentity, other: LetterIdentity): boolean {
 	const isSamePlace = one.topic === other.topic && one.partition === other.partition && one.offset === other.offset;
-	return isSamePlace && compareIds(one.topicId, other.topicId) !== "other" && Math.max(0, one.timestamp) === Math.max(0, other.timestamp);
+	return (
+		isSamePlace && compareLogIds(one.topicId, other.topicId) !== "other" && Math.max(0, one.timestamp) === Math.max(0, other.timestamp)
+	);
 }
 
 /** Text that every target can keep: without NUL, and well-formed. */

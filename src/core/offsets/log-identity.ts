@@ -25,7 +25,7 @@ export const deletedLog = "deleted";
 export const unknownLog: LogIdentity = { id: null, witness: null };
 
 /** How two ids compare, as far as they are known. */
-export function compareIds(kept: LogId, current: LogId): "same" | "other" | "unknown" {
+export function compareLogIds(kept: LogId, current: LogId): "same" | "other" | "unknown" {
 	if (kept === deletedLog) return "other";
 	if (kept === null || current === null) return "unknown";
 	return kept === current ? "same" : "other";

@@ -7,7 +7,7 @@ import * as z from "zod";
 import {
 	type DeadLetter,
 	type LetterIdentity,
-	type RefusedRow,
+	type LetterRow,
 	type StoredLetter,
 	storableText,
 } from "../../core/dead-letters/dead-letter.ts";
@@ -226,7 +226,7 @@ function refusedRowHeaders({ refusedRows }: DeadLetter, mostBytes: number): Text
 	];
 }
 
-function rowsFromJson(json: string | undefined): RefusedRow[] {
+function rowsFromJson(json: string | undefined): LetterRow[] {
 	try {
 		return json === undefined ? [] : packedRows.parse(JSON.parse(json)).map(([table, id, sqlstate = null]) => [table, id, sqlstate]);
 	} catch {

@@ -13,7 +13,7 @@ import {
 	type LetterPosition,
 	type LetterStore,
 	type ReplayFailure,
-	rowsOf,
+	refusedRowsOf,
 	type StoredLetter,
 } from "../../core/dead-letters/dead-letter.ts";
 import { letterVerbs } from "../../core/dead-letters/letter-state.ts";
@@ -90,7 +90,7 @@ export class DeadLetterTopicStore implements LetterStore {
 	/** Keeps positions only: the letters hold whole messages, and there may be many of them. */
 	async unreplayed(): Promise<LetterPosition[]> {
 		await using reader = await this.#connect();
-		const fold = new LetterFold((letter) => ({ reason: letter.reason, rows: rowsOf(letter), rowsLeftOut: letter.rowsLeftOut }));
+		const fold = new LetterFold((letter) => ({ reason: letter.reason, rows: refusedRowsOf(letter), rowsLeftOut: letter.rowsLeftOut }));
 		await this.#take(reader, (record) => fold.take(record));
 		const positions: LetterPosition[] = [];
 		for (const { topic, partition, offset, topicId, timestamp, state, content } of fold.letters()) {

@@ -7,7 +7,7 @@
 import type { Config } from "../../config/config.ts";
 import type { Clock } from "../../core/clock.ts";
 import { isTopicMeant, partitionName, type TopicPartition } from "../../core/messages/message.ts";
-import { compareIds } from "../../core/offsets/log-identity.ts";
+import { compareLogIds } from "../../core/offsets/log-identity.ts";
 import type { GroupClient } from "../client/group-client.ts";
 import type { OffsetStore } from "../offsets/offset-store.ts";
 
@@ -88,7 +88,7 @@ export class StaticReturn {
 		const ids = await this.#parts.client.topicIds([...new Set(partitions.map(({ topic }) => topic))]);
 		const stored = await this.#parts.offsets.stored(partitions);
 		return stored
-			.filter(({ topic, offset, log }) => offset === null || compareIds(log?.id ?? null, ids.get(topic) ?? null) === "other")
+			.filter(({ topic, offset, log }) => offset === null || compareLogIds(log?.id ?? null, ids.get(topic) ?? null) === "other")
 			.map(({ topic, partition }) => ({ topic, partition }));
 	}
 }

@@ -4,7 +4,7 @@
  */
 
 import type { TopicPartition } from "../../core/messages/message.ts";
-import { compareIds, type LogId } from "../../core/offsets/log-identity.ts";
+import { compareLogIds, type LogId } from "../../core/offsets/log-identity.ts";
 import { type PositionNote, stretchesBefore, withStretch } from "../../core/offsets/position-note.ts";
 import type { LogBounds } from "../starts/start-decision.ts";
 
@@ -35,7 +35,7 @@ export interface OffsetPlan extends TopicPartition {
 
 /** `to` must be in the log. A position stored for another log counts as none. */
 export function planOffset({ topic, partition, kept, keptIn, noted, logId, log }: SetPartition, to: number): OffsetPlan {
-	const former = noted && compareIds(noted.log.id, logId) !== "other" ? noted : null;
+	const former = noted && compareLogIds(noted.log.id, logId) !== "other" ? noted : null;
 	const isOtherLog = noted !== null && former === null;
 	const finished = isOtherLog ? null : lowest(kept, former?.reached ?? null);
 	const note = {

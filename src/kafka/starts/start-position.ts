@@ -8,7 +8,7 @@
  */
 import { type HandNote, type Suspicion, suspicionAt } from "../../core/messages/hand-note.ts";
 import { partitionName, type TopicPartition, type TopicPartitionOffset } from "../../core/messages/message.ts";
-import { compareIds, type LogId, type LogIdentity, unknownLog, type Witness } from "../../core/offsets/log-identity.ts";
+import { compareLogIds, type LogId, type LogIdentity, unknownLog, type Witness } from "../../core/offsets/log-identity.ts";
 import {
 	type NoteChange,
 	type PositionNote,
@@ -255,7 +255,7 @@ class StartOfOne {
 	/** Compares the logs by their ids, or else by a record that is known to be in the log. */
 	async #compare(logId: LogId): Promise<"same" | "other" | "unknown"> {
 		const { id, witness } = this.#identity;
-		const byId = compareIds(id, logId);
+		const byId = compareLogIds(id, logId);
 		if (byId !== "unknown" || witness === null) return byId;
 		const { low, high } = await this.#log();
 		if (witness.offset < low || witness.offset >= high) return "unknown";

@@ -8,7 +8,7 @@
  */
 import type { Clock, Timer } from "../../core/clock.ts";
 import { partitionName, type TopicPartition } from "../../core/messages/message.ts";
-import { compareIds, type LogId } from "../../core/offsets/log-identity.ts";
+import { compareLogIds, type LogId } from "../../core/offsets/log-identity.ts";
 import { KafkaError, kafkaErrors } from "../client/kafka-error.ts";
 import type { AssignedLog } from "../offsets/offset-ledger.ts";
 
@@ -87,7 +87,7 @@ export class LogWatch {
 	async #check(positions: readonly AssignedLog[]): Promise<void> {
 		if (positions.length === 0) return;
 		const ids = await this.#parts.topicIds([...new Set(positions.map(({ topic }) => topic))]);
-		const standing = (position: AssignedLog) => compareIds(position.logId, ids.get(position.topic) ?? null);
+		const standing = (position: AssignedLog) => compareLogIds(position.logId, ids.get(position.topic) ?? null);
 		const others = positions.filter((position) => standing(position) === "other");
 		this.#tell(others, "made_again");
 		const unsure = positions.filter((position) => standing(position) === "unknown");

@@ -127,7 +127,7 @@ export class ExpectedRows {
 		const heads = await Promise.all(sources.map((source) => next(source)));
 		for (;;) {
 			let least: string | null = null;
-			for (const head of heads) if (head && (least === null || compareIds(idOf(head), least) < 0)) least = idOf(head);
+			for (const head of heads) if (head && (least === null || compareIdTexts(idOf(head), least) < 0)) least = idOf(head);
 			if (least === null) return;
 			let merged: Candidates | null = null;
 			for (const [index, head] of heads.entries()) {
@@ -168,7 +168,7 @@ export class ExpectedRows {
 }
 
 /** Compares by UTF-8 bytes, which is the order of code points: surrogates sort above the whole basic plane. */
-export function compareIds(left: string, right: string): number {
+export function compareIdTexts(left: string, right: string): number {
 	const length = Math.min(left.length, right.length);
 	for (let i = 0; i < length; i++) {
 		const [a, b] = [left.charCodeAt(i), right.charCodeAt(i)];
@@ -217,7 +217,7 @@ function idOf(candidates: Candidates): string {
 }
 
 function* inOrder(rows: ReadonlyMap<string, Candidates | Packed>): Generator<Candidates | Packed> {
-	for (const id of [...rows.keys()].sort(compareIds)) yield rows.get(id) as Candidates | Packed;
+	for (const id of [...rows.keys()].sort(compareIdTexts)) yield rows.get(id) as Candidates | Packed;
 }
 
 function* unpackedInOrder(rows: ReadonlyMap<string, Candidates | Packed>): Generator<Candidates> {

@@ -9,7 +9,7 @@ import { problemOf } from "../database/sql-faults.ts";
 import { rowParameters } from "../writer/sql/row-parameters.ts";
 import { type ComparedTable, comparedColumns, comparedTable, comparisonStatement, extrasStatement } from "./comparison-statement.ts";
 import { EqualIds } from "./equal-ids.ts";
-import { type Candidates, compareIds, type ExpectedRow, type ExpectedRows } from "./expected-rows.ts";
+import { type Candidates, compareIdTexts, type ExpectedRow, type ExpectedRows } from "./expected-rows.ts";
 
 /** Where a row came from. `topic` is null if the table has no topic column. */
 export interface RowOrigin {
@@ -216,7 +216,7 @@ async function findExtras(
 	for await (const rows of database.stream(extrasStatement(table), STREAM_ROWS)) {
 		for (const row of rows) {
 			const id = String(row.id);
-			while (!head.done && compareIds((head.value[0] as ExpectedRow).id, id) < 0) head = await ids.next();
+			while (!head.done && compareIdTexts((head.value[0] as ExpectedRow).id, id) < 0) head = await ids.next();
 			if (!expected.chosen.has(id) || (!head.done && (head.value[0] as ExpectedRow).id === id && !unrequired.has(id))) continue;
 			const finding = { kind: "extra" as const, table: table.layout.name, id, expected: null, columns: [], sqlstate: null };
 			listener.found({ ...finding, stored: originOf(row) }, unrequired.has(id), null);

@@ -7,9 +7,9 @@ import {
 	type LetterFilter,
 	type LetterIdentity,
 	type LetterPosition,
+	type LetterRow,
 	type LetterStore,
-	type RefusedRow,
-	rowsOf,
+	refusedRowsOf,
 	type StoredLetter,
 } from "../../core/dead-letters/dead-letter.ts";
 import type { OmittedParts } from "../../core/dead-letters/omitted-parts.ts";
@@ -119,7 +119,7 @@ where ${behind} and l."offset" <= ${at(3)} and (l."offset", l.kafka_ts) <= (${at
 			...identityOf(row),
 			reason: String(row.reason),
 			state: String(row.state),
-			rows: rowsOf(refusedOf(row)),
+			rows: refusedRowsOf(refusedOf(row)),
 			rowsLeftOut: 0,
 		}));
 	}
@@ -211,7 +211,7 @@ function refusedOf(row: DatabaseRow): Pick<StoredLetter, "table" | "rowId" | "sq
 		table: row.table_name as string | null,
 		rowId: row.row_id as string | null,
 		sqlstate: row.sqlstate as string | null,
-		refusedRows: rows.map(([table, id, sqlstate = null]): RefusedRow => [table, id, sqlstate]),
+		refusedRows: rows.map(([table, id, sqlstate = null]): LetterRow => [table, id, sqlstate]),
 	};
 }
 

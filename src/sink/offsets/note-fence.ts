@@ -6,7 +6,7 @@
 
 import { partitionName, type TopicPartition } from "../../core/messages/message.ts";
 import type { DisplacedOffset } from "../../core/offsets/displaced-offset.ts";
-import { compareIds, type LogId } from "../../core/offsets/log-identity.ts";
+import { compareLogIds, type LogId } from "../../core/offsets/log-identity.ts";
 import type { HandChange, NoteChange, PositionNote, ReachedPosition, StoredNote } from "../../core/offsets/position-note.ts";
 import type { NotedReach, NotesKept, StartTable } from "./start-table.ts";
 
@@ -154,5 +154,5 @@ function beginningAt({ topic, partition, offset, logId = null, witness = null }:
 }
 
 function isOfOtherLog(stored: StoredNote | undefined, logId: LogId): boolean {
-	return stored !== undefined && logId !== null && compareIds(stored.note.log.id, logId) === "other";
+	return stored !== undefined && logId !== null && compareLogIds(stored.note.log.id, logId) === "other";
 }

@@ -11,13 +11,13 @@ import type { TopicPartition } from "../../core/messages/message.ts";
 import type { RowBlock, TableLayout } from "../../core/rows/rows.ts";
 import { type BlockOwner, PendingBlocks, type RowBatch } from "./pending-blocks.ts";
 import { ArrivalRate } from "./tuning/arrival-rate.ts";
-import { type StatementLimits, StatementSize } from "./tuning/statement-size.ts";
+import { type SizeLimits, StatementSize } from "./tuning/statement-size.ts";
 
 /** What completed a batch. */
 export type Trigger = "rows" | "bytes" | "linger" | "drain";
 
 /** `batch` of the configuration. */
-export interface BatchLimits extends StatementLimits {
+export interface BatchLimits extends SizeLimits {
 	readonly maxBytes: number;
 	readonly lingerMs: number;
 }

@@ -13,9 +13,9 @@ import type { Trigger, Unsettled, WritingPlace } from "./lane.ts";
 import { RefusedColumn } from "./refused/refused-column.ts";
 import {
 	noCounts,
+	pendingRowsIn,
 	type RefusedRow,
 	type RowTarget,
-	rowsOf,
 	type StuckSearch,
 	type WriteResult,
 	writeRows,
@@ -102,7 +102,7 @@ export class RowWriter {
 			const sent = left.slice(0, size.rows);
 			const rest = left.slice(size.rows);
 			const settling = (result: WriteResult) => {
-				left = [...rowsOf(result.stuck), ...result.left, ...rest];
+				left = [...pendingRowsIn(result.stuck), ...result.left, ...rest];
 			};
 			const tried = this.try(place, sent, { trigger, inOrder, held, pending, budget, search, settling });
 			const { result: all, durationMs } = await apart.watch(search, tried);
@@ -153,7 +153,7 @@ export class RowWriter {
 		settling(result);
 		const { written, refused } = result;
 		if (written.length + refused.length + result.held.length > 0) listener.progressed(place);
-		const bytes = bytesOf(written) + bytesOf(rowsOf(refused));
+		const bytes = bytesOf(written) + bytesOf(pendingRowsIn(refused));
 		// Comes first: settling the rows may wake a drain, which asks for what is still under way.
 		for (const { row, problem } of result.held) held(row, problem);
 		this.#settle(pending, result, { trigger, durationMs, bytes });
@@ -180,7 +180,7 @@ export class RowWriter {
 
 	/** These rows can never be written. */
 	refuse(refused: RefusedRow[], trigger: Trigger): void {
-		const bytes = bytesOf(rowsOf(refused));
+		const bytes = bytesOf(pendingRowsIn(refused));
 		this.#settle(null, { written: [], refused, counts: noCounts }, { trigger, durationMs: 0, bytes });
 	}
 

@@ -4,7 +4,7 @@
  *
  * Step 6 of a message's way (docs/architecture.md).
  */
-import type { DeadLetter, RefusedRow } from "../../core/dead-letters/dead-letter.ts";
+import type { DeadLetter, LetterRow } from "../../core/dead-letters/dead-letter.ts";
 import type { TopicPartition } from "../../core/messages/message.ts";
 import { messageAt } from "../../core/messages/message-codec.ts";
 import type { LogId } from "../../core/offsets/log-identity.ts";
@@ -32,7 +32,7 @@ export interface MessageLettersParts {
 
 /** The state of a message's letter during one hand-over. */
 interface Progress {
-	readonly rows: RefusedRow[];
+	readonly rows: LetterRow[];
 	/** Null while no letter was made. */
 	cause: LetterCause | null;
 	isStoring: boolean;

@@ -2,10 +2,12 @@
  * What a partition worker needs of the thread that runs the user's handler, and the types that the two exchange. Declared beside its user:
  * the real thread is worker-thread.ts (piscina); tests and the simulation have their own.
  */
+
 import type { TopicPartition } from "../../core/messages/message.ts";
 import type { PackedBatch } from "../../core/messages/packed-batch.ts";
 import type { PackedRecords } from "../../core/messages/records.ts";
 import type { RowBlock, RowFault } from "../../core/rows/rows.ts";
+import type { ExitReason } from "../../handler-api.ts";
 
 /** A failure that the thread survived. `message` and `stack` are the user's, without values of messages. */
 export interface HandlerFailure {
@@ -125,7 +127,7 @@ export function deathOf(error: unknown): ThreadDeath {
 }
 
 /** Why a worker ends; the argument of the handler's `terminate(reason, state)`. */
-export type ExitReason = "shutdown" | "revoked" | "failed" | "restart";
+export type { ExitReason };
 
 /**
  * What may happen to the handler's state in a run. `renew`: the run begins with a new one, made in the same thread by terminate(reason

@@ -3,7 +3,7 @@ import type { ReceivedMessage } from "../../../src/core/messages/message.ts";
 import { KafkaError } from "../../../src/kafka/client/kafka-error.ts";
 import type { TopicProducer } from "../../../src/kafka/dead-letters/dead-letter-topic.ts";
 import type { LetterReader } from "../../../src/kafka/dead-letters/dead-letter-topic-store.ts";
-import type { Delivery, ProducerRecord } from "../../../src/kafka/producer.ts";
+import type { DeliveryReport, ProducerRecord } from "../../../src/kafka/producer.ts";
 import { type SimProcess, WALL_START, type World } from "../world.ts";
 
 export const LETTERS = "orders.dead";
@@ -61,7 +61,7 @@ export class SimLetterTopic {
 
 	readonly #latency = () => this.world.random() * LATENCY_MS;
 
-	#append({ partition = 0, key, value, headers = [] }: ProducerRecord): Delivery {
+	#append({ partition = 0, key, value, headers = [] }: ProducerRecord): DeliveryReport {
 		if (this.world.chance(this.faults.refused)) throw new KafkaError("refused by chance", -1);
 		const stored = this.partitions[partition] as ReceivedMessage[];
 		const bytes = (content: Buffer | string | null) => (content === null ? null : Buffer.from(content as string));

@@ -5,7 +5,7 @@ import { runInNewContext } from "node:vm";
 import { describe, expect, it } from "vitest";
 import { seededRandom } from "../../../src/core/random.ts";
 import type { TableLayout } from "../../../src/core/rows/rows.ts";
-import { compareIds, type ExpectedRow, ExpectedRows, type MemoryLimit } from "../../../src/sink/comparison/expected-rows.ts";
+import { compareIdTexts, type ExpectedRow, ExpectedRows, type MemoryLimit } from "../../../src/sink/comparison/expected-rows.ts";
 import { temporaryFolder } from "../../support/temporary-folder.ts";
 
 const layout = { name: "events", version: { kind: "timestamp" }, columns: [] } as unknown as TableLayout;
@@ -142,7 +142,7 @@ describe("expected rows", () => {
 		const ids = ["", "a", "a\u0001", "ab", "b", "\u00e9", "\ud7ff", "\ue000", "\uffff", "\u{10000}", "\u{10ffff}", "\u{1F600}a"];
 		for (const left of ids) {
 			for (const right of ids) {
-				expect(Math.sign(compareIds(left, right)), `${left} ${right}`).toBe(Buffer.compare(Buffer.from(left), Buffer.from(right)));
+				expect(Math.sign(compareIdTexts(left, right)), `${left} ${right}`).toBe(Buffer.compare(Buffer.from(left), Buffer.from(right)));
 			}
 		}
 	});

@@ -1,21 +1,21 @@
 /** Whose a letter is, and which rows of its message were refused. */
 import { describe, expect, it } from "vitest";
-import { isSameMessage, letterName, rowsOf, storableText } from "../../../src/core/dead-letters/dead-letter.ts";
+import { isSameMessage, letterName, refusedRowsOf, storableText } from "../../../src/core/dead-letters/dead-letter.ts";
 
 describe("the refused rows of a letter", () => {
 	const one = { table: "events", rowId: "a", sqlstate: "22003", refusedRows: [] };
 
 	it("are those of its list, else the one that it names", () => {
 		const refusedRows = [["orders", "b", "23503"] as const, ["events", "c", "22003"] as const];
-		expect([rowsOf({ ...one, refusedRows }), rowsOf(one)]).toEqual([refusedRows, [["events", "a", "22003"]]]);
+		expect([refusedRowsOf({ ...one, refusedRows }), refusedRowsOf(one)]).toEqual([refusedRows, [["events", "a", "22003"]]]);
 	});
 
 	it("are none where it names no row, or no table", () => {
-		expect([rowsOf({ ...one, table: null }), rowsOf({ ...one, rowId: null }), rowsOf({ ...one, table: null, rowId: null })]).toEqual([
-			[],
-			[],
-			[],
-		]);
+		expect([
+			refusedRowsOf({ ...one, table: null }),
+			refusedRowsOf({ ...one, rowId: null }),
+			refusedRowsOf({ ...one, table: null, rowId: null }),
+		]).toEqual([[], [], []]);
 	});
 });
 

@@ -1,6 +1,6 @@
 /** What is noted of a group's way through a log: what is missing, and what was passed over. */
 import { describe, expect, it } from "vitest";
-import { compareIds, deletedLog, unknownLog } from "../../../src/core/offsets/log-identity.ts";
+import { compareLogIds, deletedLog, unknownLog } from "../../../src/core/offsets/log-identity.ts";
 import {
 	type PositionNote,
 	restoredAt,
@@ -68,5 +68,5 @@ it.each([
 	[deletedLog, "a", "other"],
 	[deletedLog, null, "other"],
 ] as const)("what is kept of log %s is, in log %s, of the %s log", (kept, current, expected) => {
-	expect(compareIds(kept, current)).toBe(expected);
+	expect(compareLogIds(kept, current)).toBe(expected);
 });

@@ -1,9 +1,11 @@
 /** What a URL, a service and the environment come to: as libpq reads them, or an error. */
+
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir, userInfo } from "node:os";
 import { join } from "node:path";
 import { afterAll, describe, expect, it } from "vitest";
-import { connectionSettings, describeTarget, type Environment } from "../../../src/sink/database/connecting/connection-settings.ts";
+import type { Environment } from "../../../src/core/environment.ts";
+import { connectionSettings, describeTarget } from "../../../src/sink/database/connecting/connection-settings.ts";
 
 const home = mkdtempSync(join(tmpdir(), "pockaffe-home-"));
 afterAll(() => rmSync(home, { recursive: true }));

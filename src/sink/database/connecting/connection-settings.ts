@@ -2,15 +2,14 @@
  * How to reach a database: from the URL, then a service's entry, then the environment, then libpq's defaults. Files are only named here;
  * certificates and passwords are read for each connection, so that they can be renewed.
  */
+
 import { userInfo } from "node:os";
 import { join } from "node:path";
+import type { Environment } from "../../../core/environment.ts";
 import { ExitError, exitCodes, messageOf } from "../../../core/errors.ts";
 import { connectionParameters, type ParameterName, type Parameters, problemOfValue } from "./connection-parameters.ts";
 import { parseConnectionUri, UriProblem } from "./connection-uri.ts";
 import { serviceParameters } from "./service-file.ts";
-
-/** Environment variables, like `process.env`. */
-export type Environment = Readonly<Record<string, string | undefined>>;
 
 /** A server that may be tried. */
 export interface Host {

@@ -17,7 +17,7 @@ import { isToBeSearched } from "../refused/row-search.ts";
 import type { RowWriter } from "../row-writer.ts";
 import type { RowFigures } from "../sql/pending-rows.ts";
 import type { TogetherWriter } from "../together-writer.ts";
-import { type StatementLimits, StatementSize } from "../tuning/statement-size.ts";
+import { type SizeLimits, StatementSize } from "../tuning/statement-size.ts";
 import type { Writing } from "../writing.ts";
 import { AtomicAside, type AtomicAsideParts } from "./atomic-aside.ts";
 import { type AtomicMessage, isDefinite, messagesIn, sizeOf } from "./atomic-run.ts";
@@ -33,7 +33,7 @@ export interface AtomicRowsParts extends Omit<AtomicAsideParts, "attempt" | "giv
 	readonly together: TogetherWriter;
 	/** Something was written, or is out of the way. */
 	readonly moved: () => void;
-	readonly limits: StatementLimits & { readonly maxBytes: number };
+	readonly limits: SizeLimits & { readonly maxBytes: number };
 }
 
 interface Room {

@@ -30,7 +30,7 @@ export interface AtomicMessage {
 export type RunForm = "by-id" | "in-order" | "one-by-one";
 
 /** What building statements needs: the tables in the order in which they are written, and the limits of a statement. */
-export interface RunParts {
+export interface AtomicRunParts {
 	readonly layouts: ReadonlyMap<string, TableLayout>;
 	readonly order: readonly string[];
 	readonly limits: { readonly maxRows: number; readonly maxBytes: number };
@@ -60,7 +60,11 @@ export function messagesIn(
 }
 
 /** The statements that write these messages in one transaction. */
-export function statementsOf(run: readonly AtomicMessage[], form: RunForm, { layouts, order, limits }: RunParts): TogetherStatement[] {
+export function statementsOf(
+	run: readonly AtomicMessage[],
+	form: RunForm,
+	{ layouts, order, limits }: AtomicRunParts,
+): TogetherStatement[] {
 	const byTable = new Map<string, PendingRows>();
 	for (const { rows } of run) {
 		for (const { table, row } of rows) {

@@ -10,10 +10,10 @@ import { MISSING_PARENT } from "../../database/sqlstate-names.ts";
 import { SEARCH_LIMITS } from "../refused/row-search.ts";
 import type { NotTogether, TogetherStatement, TogetherTry, TogetherWriter } from "../together-writer.ts";
 import type { StatementSize } from "../tuning/statement-size.ts";
-import { type AtomicMessage, isDefinite, type RunForm, type RunParts, rowAt, sizeOf, statementsOf } from "./atomic-run.ts";
+import { type AtomicMessage, type AtomicRunParts, isDefinite, type RunForm, rowAt, sizeOf, statementsOf } from "./atomic-run.ts";
 
 /** What it needs from the writer. */
-export interface AtomicTransactionsParts extends Omit<RunParts, "order"> {
+export interface AtomicTransactionsParts extends Omit<AtomicRunParts, "order"> {
 	/** Tables whose rows of one message are written together. */
 	readonly tables: ReadonlySet<string>;
 	readonly together: TogetherWriter;

@@ -20,10 +20,10 @@ import { MISSING_PARENT } from "../../database/sqlstate-names.ts";
 import type { WritingPlace } from "../lane.ts";
 import type { RowWriter } from "../row-writer.ts";
 import type { PendingRow, RowFigures } from "../sql/pending-rows.ts";
-import { type StatementLimits, StatementSize } from "../tuning/statement-size.ts";
+import { type SizeLimits, StatementSize } from "../tuning/statement-size.ts";
 import { figuresOf, HeldPartition, type HeldRow, runsOf } from "./held-partition.ts";
 import { withoutParent } from "./refusal-words.ts";
-import { rowsOf } from "./row-isolation.ts";
+import { pendingRowsIn } from "./row-isolation.ts";
 
 /** What it needs from the writer. */
 export interface AwaitedParentsParts {
@@ -35,7 +35,7 @@ export interface AwaitedParentsParts {
 	readonly giveBack: (rows: readonly HeldRow[]) => void;
 	/** Called after each attempt. */
 	readonly tried: () => void;
-	readonly limits: StatementLimits & { readonly maxBytes: number };
+	readonly limits: SizeLimits & { readonly maxBytes: number };
 	readonly clock: Clock;
 	readonly random: Random;
 	readonly ended: AbortSignal;
@@ -205,7 +205,7 @@ export class AwaitedParents {
 			budget: { held: mostHeld },
 			search: null,
 			held: (row, problem) => again.push({ ...take(row), problem }),
-			settling: ({ written, refused }) => [...written, ...rowsOf(refused)].map(take),
+			settling: ({ written, refused }) => [...written, ...pendingRowsIn(refused)].map(take),
 		});
 		if (ended.aborted) return [];
 		for (const each of again) room.rows.add(each);

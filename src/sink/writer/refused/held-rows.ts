@@ -18,7 +18,7 @@ import type { Submission } from "../pending-blocks.ts";
 import { type RowWriter, unsettledOf } from "../row-writer.ts";
 import { chainOf, type PendingRow, PendingRows, type RowFigures } from "../sql/pending-rows.ts";
 import type { TogetherWriter } from "../together-writer.ts";
-import { type StatementLimits, StatementSize } from "../tuning/statement-size.ts";
+import { type SizeLimits, StatementSize } from "../tuning/statement-size.ts";
 import type { AwaitedParents } from "./awaited-parents.ts";
 import { figuresOf, HeldPartition, type HeldRow, runsOf } from "./held-partition.ts";
 import { stillRefused } from "./refusal-words.ts";
@@ -42,7 +42,7 @@ export interface HeldRowsParts {
 	readonly goOn: (submission: Submission) => void;
 	/** Called when a partition's rows are not being tried any more: all were written, or the rest can't be written now. */
 	readonly rested: () => void;
-	readonly limits: StatementLimits & { readonly maxBytes: number };
+	readonly limits: SizeLimits & { readonly maxBytes: number };
 	readonly monotonic: () => number;
 	readonly ended: AbortSignal;
 }

@@ -34,7 +34,7 @@ export interface RefusedRow {
 }
 
 /** The rows alone. */
-export function rowsOf(refused: readonly RefusedRow[]): PendingRow[] {
+export function pendingRowsIn(refused: readonly RefusedRow[]): PendingRow[] {
 	return refused.map(({ row }) => row);
 }
 

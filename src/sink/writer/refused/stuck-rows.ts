@@ -17,7 +17,7 @@ import type { WritingPlace } from "../lane.ts";
 import type { HeldFrom } from "../lane-writer.ts";
 import { type RowWriter, unsettledOf } from "../row-writer.ts";
 import { type PendingRow, PendingRows, type RowFigures } from "../sql/pending-rows.ts";
-import { type StatementLimits, StatementSize } from "../tuning/statement-size.ts";
+import { type SizeLimits, StatementSize } from "../tuning/statement-size.ts";
 import type { Writing } from "../writing.ts";
 import { withHolders } from "./row-search.ts";
 import { type KnownStuck, StuckTable } from "./stuck-table.ts";
@@ -27,7 +27,7 @@ export interface StuckRowsParts {
 	/** By table. */
 	readonly writings: ReadonlyMap<string, Writing>;
 	readonly writers: ReadonlyMap<string, RowWriter>;
-	readonly limits: StatementLimits;
+	readonly limits: SizeLimits;
 	/** Takes a row that now only other rows keep from being written. */
 	readonly hold: (row: PendingRow, problem: SqlProblem, from: HeldFrom) => void;
 	/** Called after each attempt. */

@@ -12,7 +12,7 @@ const NEARLY_FULL = 0.8;
 const GROWTH = 1.5;
 
 /** `batch.minRows`, `maxRows` and `answerMs` of the configuration. */
-export interface StatementLimits {
+export interface SizeLimits {
 	readonly minRows: number;
 	readonly maxRows: number;
 	readonly answerMs: number;
@@ -20,11 +20,11 @@ export interface StatementLimits {
 
 /** Decides how many rows a statement may have. */
 export class StatementSize {
-	readonly #limits: StatementLimits;
+	readonly #limits: SizeLimits;
 	#rows: number;
 	#successes = 0;
 
-	constructor(limits: StatementLimits) {
+	constructor(limits: SizeLimits) {
 		this.#limits = limits;
 		this.#rows = limits.maxRows;
 	}

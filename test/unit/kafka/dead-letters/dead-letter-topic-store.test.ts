@@ -1,6 +1,6 @@
 /** Letters of a topic as the commands see them: found by a filter, counted, marked, written again. On a topic in memory. */
 import { beforeEach, describe, expect, it } from "vitest";
-import { type DeadLetter, rowsOf, type StoredLetter } from "../../../../src/core/dead-letters/dead-letter.ts";
+import { type DeadLetter, refusedRowsOf, type StoredLetter } from "../../../../src/core/dead-letters/dead-letter.ts";
 import type { ReceivedMessage } from "../../../../src/core/messages/message.ts";
 import { KafkaError } from "../../../../src/kafka/client/kafka-error.ts";
 import { letterHeaders, readLetterRecord, type TextHeader } from "../../../../src/kafka/dead-letters/dead-letter-record.ts";
@@ -134,7 +134,7 @@ describe("letters of a topic", () => {
 		expect(left.map(placeOf).sort()).toEqual(["b/2@1", "orders/0@11", "orders/2@7", "orders/2@9"]);
 		const one = left.find(({ topic }) => topic === "b");
 		expect(one).toMatchObject({ reason: "row_fault", state: "open", rowsLeftOut: 0 });
-		expect(one?.rows).toEqual(rowsOf({ ...deadLetter(replayFailure) } as never));
+		expect(one?.rows).toEqual(refusedRowsOf({ ...deadLetter(replayFailure) } as never));
 	});
 
 	it("are discarded where they are open or skipped", async () => {
