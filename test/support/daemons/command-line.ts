@@ -13,12 +13,12 @@ export interface CommandResult {
 	readonly stderr: string;
 }
 
-/** Runs `pockaffe …args` to its end; environment variables of PocKaffe come from `env` alone. */
+/** Runs `pockaffe …args` to its end; environment variables of PocKaffe come from `env` alone, but for the one that turns the addon off. */
 export function pockaffe(
 	args: readonly string[],
 	options: { cwd: string; env?: Record<string, string>; stdin?: string | Buffer },
 ): Promise<CommandResult> {
-	const outer = Object.entries(process.env).filter(([name]) => !name.startsWith("POCKAFFE_"));
+	const outer = Object.entries(process.env).filter(([name]) => !name.startsWith("POCKAFFE_") || name === "POCKAFFE_NATIVE");
 	const child = spawn(process.execPath, [main, ...args], { cwd: options.cwd, env: { ...Object.fromEntries(outer), ...options.env } });
 	const streams = { stdout: "", stderr: "" };
 	for (const name of ["stdout", "stderr"] as const) {

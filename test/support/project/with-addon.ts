@@ -1,7 +1,7 @@
 /**
- * Options of tests that need the addon: left out where it could not be compiled (test/support/project/addon.ts says so), which CI doesn't
- * allow.
+ * Options of tests that need the addon: left out where POCKAFFE_NATIVE=off, or where it could not be compiled (test/support/project/addon.ts
+ * says so), which CI doesn't allow.
  */
 import { nativeMissing } from "../../../src/kafka/native.ts";
 
-export const withAddon = { skip: nativeMissing !== null && process.env.CI !== "true" };
+export const withAddon = { skip: process.env.POCKAFFE_NATIVE === "off" || (nativeMissing !== null && process.env.CI !== "true") };
