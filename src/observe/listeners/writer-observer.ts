@@ -93,6 +93,10 @@ export function observeWriter({ metrics, logger, clock, totals }: ObserverParts)
 		"table:blocked"({ table, sqlstate, message, hint }: { table: string; sqlstate: string; message: string; hint?: string | null }): void {
 			logger.error({ table, sqlstate, hint: hint ?? null }, `${table} can't be written: ${message}${hint ? `; ${hint}` : ""}`);
 		},
+		"table:failing"({ table, sqlstate, message, hint }: Omit<RetriedFact, "delayMs">): void {
+			const words = `rows of ${table} can't be written for now: ${message}; they are sent again until they are${hint ? `; ${hint}` : ""}`;
+			logger.error({ table, sqlstate, hint }, words);
+		},
 		"table:unblocked"({ table }: { table: string }): void {
 			logger.info({ table }, `${table} can be written again`);
 		},

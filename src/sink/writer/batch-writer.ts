@@ -205,7 +205,9 @@ export class BatchWriter extends EventEmitter<WriterEvents> {
 	#listener(): WritingListener {
 		return {
 			written: (fact) => this.emit("batch:written", fact),
-			progressed: (place) => this.#troubles.progressed(place),
+			progressed: (place) => {
+				if (this.#troubles.progressed(place)) this.emit("table:unblocked", { table: place.layout.name });
+			},
 			mended: (place) => {
 				if (this.#troubles.mended(place)) this.emit("table:unblocked", { table: place.layout.name });
 			},
@@ -218,7 +220,8 @@ export class BatchWriter extends EventEmitter<WriterEvents> {
 		const { code, message } = problem;
 		this.#lastError = { time: this.#parts.clock.now(), table, sqlstate: code, message };
 		const hint = hintFor(problem, table);
-		if (this.#troubles.failed(lane, problem, failures)) this.emit("table:blocked", { table, sqlstate: code, message, hint });
+		const stuck = this.#troubles.failed(lane, problem, failures);
+		if (stuck) this.emit(`table:${stuck}`, { table, sqlstate: code, message, hint });
 		this.emit("write:retried", { table, sqlstate: code, failures, delayMs, message, hint });
 		this.#beside.moved();
 	}

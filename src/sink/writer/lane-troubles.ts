@@ -41,29 +41,31 @@ export class LaneTroubles {
 	}
 
 	/**
-	 * A batch of the lane failed for the `failures`th time in a row. True if that blocks the table for a reason that was not reported yet.
+	 * A batch of the lane failed for the `failures`th time in a row. blocked: that blocks the table for a reason that was not reported yet.
+	 * failing: rows of the table can't be written from now on, and will be as soon as the fault passes. Null: nothing new.
 	 */
-	failed(lane: WritingPlace, { code, fault, message }: SqlProblem, failures: number): boolean {
+	failed(lane: WritingPlace, { code, fault, message }: SqlProblem, failures: number): "blocked" | "failing" | null {
+		const { name } = lane.layout;
+		const wasStuck = this.isStuck(name);
 		if (failures >= FAILURES_UNTIL_STUCK || code === NO_ANSWER) this.#failing.add(lane);
-		if (fault !== "systemic" && fault !== "connection") return false;
+		if (fault !== "systemic" && fault !== "connection") return !wasStuck && this.isStuck(name) ? "failing" : null;
 		this.#blocked.add(lane);
-		const { name } = lane.layout;
-		if (this.#told.get(name) === message) return false;
+		if (this.#told.get(name) === message) return null;
 		this.#told.set(name, message);
-		return true;
+		return "blocked";
 	}
 
-	/** Some rows of the lane's batch were written. */
-	progressed(lane: WritingPlace): void {
-		this.#failing.delete(lane);
+	/** Some rows of the lane's batch were written. True if rows of the table could not be written, and now all lanes of it can. */
+	progressed(lane: WritingPlace): boolean {
+		return this.#failing.delete(lane) && !this.isStuck(lane.layout.name);
 	}
 
-	/** The lane's rows can be written again. True if that unblocks the table: it was blocked, and no lane of it is any more. */
+	/** The lane's rows can be written again. True if rows of the table could not be written, and now all lanes of it can. */
 	mended(lane: WritingPlace): boolean {
-		this.#failing.delete(lane);
 		const { name } = lane.layout;
-		if (!this.#blocked.delete(lane) || [...this.#blocked].some(({ layout }) => layout.name === name)) return false;
-		this.#told.delete(name);
-		return true;
+		const wasStuck = this.isLaneStuck(lane);
+		this.#failing.delete(lane);
+		if (this.#blocked.delete(lane) && ![...this.#blocked].some(({ layout }) => layout.name === name)) this.#told.delete(name);
+		return wasStuck && !this.isStuck(name);
 	}
 }

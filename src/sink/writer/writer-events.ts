@@ -30,7 +30,11 @@ export interface WriterEvents {
 	"parents:settled": (fact: AwaitedFact) => void;
 	/** Rows that wait for others are not being tried any more: a drain may check again. */
 	"rows:rested": () => void;
+	/** No row of the table can be written before somebody corrects something. Emitted again if the reason changes. */
 	"table:blocked": (fact: { table: string; sqlstate: string; message: string; hint: string | null }) => void;
+	/** Rows of the table can't be written; they will be as soon as the fault passes. */
+	"table:failing": (fact: { table: string; sqlstate: string; message: string; hint: string | null }) => void;
+	/** Neither of the two any more. */
 	"table:unblocked": (fact: { table: string }) => void;
 }
 

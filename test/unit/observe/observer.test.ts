@@ -398,6 +398,25 @@ describe("observer of the writer", () => {
 		]);
 	});
 
+	it("says in an error that rows of a table can't be written, with what to do, and that they can again", () => {
+		observer.writer["table:failing"]({ table: "events", sqlstate: "57P03", message: "it starts up", hint: "wait" });
+		observer.writer["table:failing"]({ table: "others", sqlstate: "40P01", message: "deadlock", hint: null });
+		observer.writer["table:unblocked"]({ table: "events" });
+		expect(log.map(({ level, fields, message }) => [level, fields, message])).toEqual([
+			[
+				"error",
+				{ table: "events", sqlstate: "57P03", hint: "wait" },
+				"rows of events can't be written for now: it starts up; they are sent again until they are; wait",
+			],
+			[
+				"error",
+				{ table: "others", sqlstate: "40P01", hint: null },
+				"rows of others can't be written for now: deadlock; they are sent again until they are",
+			],
+			["info", { table: "events" }, "events can be written again"],
+		]);
+	});
+
 	it("counts every retry and logs the same one seldom", async () => {
 		const retried = (table: string, sqlstate: string) =>
 			observer.writer["write:retried"]({ table, sqlstate, delayMs: 10, message: "words", hint: null });

@@ -25,30 +25,39 @@ const told = () => [
 
 describe("a lane whose batch fails", () => {
 	it("is stuck from the second time in a row on, alone of its table, until some of its rows are written", () => {
-		expect(troubles.failed(first, away, 1)).toBe(false);
+		expect(troubles.failed(first, away, 1)).toBe(null);
 		expect(told()).toEqual([false, false, false, false, false]);
-		expect(troubles.failed(first, away, 2)).toBe(false);
+		expect(troubles.failed(first, away, 2)).toBe("failing");
 		expect(told()).toEqual([false, true, true, false, true]);
 		expect(troubles.isStuck("others")).toBe(false);
-		troubles.progressed(second);
+		expect(troubles.progressed(second)).toBe(false);
 		expect(troubles.stuck).toBe(true);
-		troubles.progressed(first);
+		expect(troubles.progressed(first)).toBe(true);
 		expect(told()).toEqual([false, false, false, false, false]);
+		expect([troubles.progressed(first), troubles.mended(first)]).toEqual([false, false]);
+	});
+
+	it("is told once for its table, which is well when the last of its lanes is", () => {
+		expect(troubles.failed(first, away, 2)).toBe("failing");
+		expect([troubles.failed(first, away, 3), troubles.failed(second, away, 2)]).toEqual([null, null]);
+		expect(troubles.failed(other, away, 2)).toBe("failing");
+		expect([troubles.mended(first), troubles.progressed(second), troubles.mended(other)]).toEqual([false, true, true]);
+		expect(troubles.failed(second, away, 2)).toBe("failing");
 	});
 
 	it("is stuck at once where there was no answer, and no more when it is mended", () => {
 		troubles.failed(first, { ...away, code: "QUERY_DEADLINE" }, 1);
 		expect(troubles.isLaneStuck(first)).toBe(true);
-		expect(troubles.mended(first)).toBe(false);
+		expect(troubles.mended(first)).toBe(true);
 		expect(told()).toEqual([false, false, false, false, false]);
 	});
 
 	it.each(["systemic", "connection"] as const)("blocks its table where the fault is %s; each reason is told once", (fault) => {
-		expect(troubles.failed(first, { ...full, fault }, 1)).toBe(true);
+		expect(troubles.failed(first, { ...full, fault }, 1)).toBe("blocked");
 		expect(told()).toEqual([true, true, true, false, true]);
-		expect(troubles.failed(second, { ...full, fault }, 1)).toBe(false);
-		expect(troubles.failed(other, { ...full, fault }, 1)).toBe(true);
-		expect(troubles.failed(second, { ...full, fault, message: "another" }, 1)).toBe(true);
+		expect(troubles.failed(second, { ...full, fault }, 1)).toBe(null);
+		expect(troubles.failed(other, { ...full, fault }, 1)).toBe("blocked");
+		expect(troubles.failed(second, { ...full, fault, message: "another" }, 1)).toBe("blocked");
 	});
 
 	it("is told again of a table that was mended, which it is with its last lane", () => {
@@ -58,6 +67,14 @@ describe("a lane whose batch fails", () => {
 		expect(troubles.mended(second)).toBe(true);
 		expect(troubles.mended(second)).toBe(false);
 		expect([troubles.blocked, troubles.isStuck("events"), troubles.isStuck("others")]).toEqual([true, false, true]);
-		expect(troubles.failed(first, full, 1)).toBe(true);
+		expect(troubles.failed(first, full, 1)).toBe("blocked");
+	});
+
+	it("that somebody had to correct is well when neither a correction nor a passing fault is waited for", () => {
+		troubles.failed(first, full, 1);
+		expect(troubles.failed(second, away, 2)).toBe(null);
+		expect(troubles.mended(first)).toBe(false);
+		expect(troubles.mended(second)).toBe(true);
+		expect(troubles.failed(first, full, 1)).toBe("blocked");
 	});
 });
