@@ -287,7 +287,12 @@ export class PartitionWorker {
 	/** The worker's main loop: one run after the other until it is stopped. */
 	async #live(): Promise<void> {
 		while (!this.#waits.stopReason) {
-			this.#skips.carryOut(this.#queue, this.#router, (offset) => this.#after.gaveUp(offset));
+			this.#skips.carryOut(
+				this.#queue,
+				this.#router,
+				(offset) => this.#reports.attemptOf(offset),
+				(offset) => this.#after.gaveUp(offset),
+			);
 			if (this.#waits.anew.size > 0) {
 				await this.#replacement.asAsked();
 				// Wake-ups during that await were missed: check everything again.

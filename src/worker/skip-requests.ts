@@ -4,7 +4,7 @@
  */
 import type { SkipAnswer } from "../core/messages/skip-outcome.ts";
 import type { MessageQueue } from "./message-queue.ts";
-import type { OutcomeRouter } from "./outcomes/outcome-router.ts";
+import type { FailedAttempt, OutcomeRouter } from "./outcomes/outcome-router.ts";
 
 interface Request {
 	readonly why: string;
@@ -35,10 +35,15 @@ export class SkipRequests {
 	}
 
 	/**
-	 * Carries out all requests; the handler must have nothing in hand. Calls `gaveUp` if the skipped message was the next one: skipping a
+	 * Carries out all requests; the handler must have nothing in hand. `failed` tells a message's last failed attempt. Calls `gaveUp` if the skipped message was the next one: skipping a
 	 * later message says nothing about the messages that fail before it.
 	 */
-	carryOut(queue: MessageQueue, router: Pick<OutcomeRouter, "skipByHand">, gaveUp: (offset: number) => void): void {
+	carryOut(
+		queue: MessageQueue,
+		router: Pick<OutcomeRouter, "skipByHand">,
+		failed: (offset: number) => FailedAttempt | null,
+		gaveUp: (offset: number) => void,
+	): void {
 		for (const [offset, { why, answered }] of this.#take()) {
 			const found = queue.find(offset);
 			if (found?.isWithheld) queue.requeueOne(found);
@@ -50,7 +55,7 @@ export class SkipRequests {
 			const next = queue.next(1);
 			const isNext = next?.held === held && next.from === message;
 			queue.take({ held, from: message, to: message + 1 });
-			router.skipByHand(held, message, why, () => answered("skipped"));
+			router.skipByHand(held, message, why, failed(offset), () => answered("skipped"));
 			if (isNext) gaveUp(offset);
 		}
 	}

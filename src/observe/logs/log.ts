@@ -35,7 +35,8 @@ export function createLogger(config: LogConfig, stream: OutputStream, mask = kno
 	const output = new LogOutput(stream);
 	const pretty = asText
 		? prettyFactory({
-				colorize: stream.isTTY === true,
+				// https://no-color.org
+				colorize: stream.isTTY === true && !process.env.NO_COLOR,
 				translateTime: "SYS:HH:MM:ss.l",
 				ignore: "pid,hostname",
 				singleLine: true,

@@ -30,6 +30,11 @@ export class CrashReports {
 		return this.#latest;
 	}
 
+	/** The last failed attempt of the message at `offset`, if it is among the last few failures; null if there was none. */
+	attemptOf(offset: number): CrashReport | null {
+		return this.#latest.find(({ coordinates, attempt }) => coordinates?.offset === offset && attempt > 0) ?? null;
+	}
+
 	/** Wall-clock time of the second failure in a row; now if there was none. */
 	get repeatedSinceMs(): number {
 		return this.#repeatedSinceMs ?? this.#parts.clock.now();

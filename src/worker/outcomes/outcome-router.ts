@@ -56,6 +56,12 @@ interface Poison {
 	readonly attempts: number;
 }
 
+/** A failed attempt of a message, the `attempt`th. */
+export interface FailedAttempt {
+	readonly attempt: number;
+	readonly error: Poison["error"];
+}
+
 /** Sends outcomes to the row sink or the dead letters, and finishes messages. */
 export class OutcomeRouter {
 	readonly #parts: RouterParts;
@@ -122,10 +128,16 @@ export class OutcomeRouter {
 		this.#givenUp(held, message);
 	}
 
-	/** Skips a message because a person asked for it, whatever the message is. `stored` is called once its letter is durable. */
-	skipByHand(held: HeldBatch, message: number, why: string, stored: () => void): void {
+	/**
+	 * Skips a message because a person asked for it, whatever the message is. `failed`: its last attempt, if it had failed before. `stored` is
+	 * called once its letter is durable.
+	 */
+	skipByHand(held: HeldBatch, message: number, why: string, failed: FailedAttempt | null, stored: () => void): void {
 		const { partition, listener } = this.#parts;
-		this.#letters.makeSkipped(held, message, { reason: "skipped", error: why, attempts: 0 }, ({ offset }) => {
+		const cause = failed
+			? { error: `${why}; before, it failed: ${failed.error.message}`, stack: failed.error.stack, attempts: failed.attempt }
+			: { error: why, attempts: 0 };
+		this.#letters.makeSkipped(held, message, { reason: "skipped", ...cause }, ({ offset }) => {
 			listener.skipped(partition, offset, why);
 			stored();
 		});

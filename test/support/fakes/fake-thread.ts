@@ -123,7 +123,7 @@ export class FakeThread implements HandlerThread {
 	}
 
 	/** The handler threw at the message with index `at` of the batch (the first of the run by default), all before it were handled. */
-	threw(message = "boom", at?: number, batched = false): void {
+	threw(message = "boom", at?: number, batched = false, stack: string | null = null): void {
 		const call = this.#take();
 		if (!call) return;
 		const failed = at ?? call.from;
@@ -132,7 +132,7 @@ export class FakeThread implements HandlerThread {
 			outcome: nothing(call.from, failed),
 			failed,
 			batched,
-			failure: failure("exception", message),
+			failure: { ...failure("exception", message), stack },
 		};
 		call.resolve(reply as never);
 	}

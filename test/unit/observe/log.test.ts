@@ -2,7 +2,7 @@ import { EventEmitter } from "node:events";
 import { closeSync, mkdtempSync, openSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, vi } from "vitest";
 import { SecretMask } from "../../../src/core/text/secret-mask.ts";
 import { createLogger } from "../../../src/observe/logs/log.ts";
 import type { OutputStream } from "../../../src/observe/logs/log-output.ts";
@@ -41,6 +41,19 @@ describe("log", () => {
 		expect(output.lines.join("")).toMatch(/INFO.*joined/s);
 		expect(output.lines.join("")).toContain("group1");
 		expect(output.lines.join("")).not.toContain('"msg"');
+	});
+
+	it("has colours on a terminal, unless NO_COLOR says no", () => {
+		const lineWith = (noColor: string) => {
+			vi.stubEnv("NO_COLOR", noColor);
+			const output = new FakeOutput();
+			output.isTTY = true;
+			createLogger({ level: "info", format: "auto" }, output).info({}, "joined");
+			vi.unstubAllEnvs();
+			return output.lines.join("");
+		};
+		expect(lineWith("")).toContain("\u001b[");
+		expect(lineWith("1")).not.toContain("\u001b[");
 	});
 
 	it("keeps to format and level as configured", () => {

@@ -20,11 +20,28 @@ describe("a message that a person wants passed over", () => {
 		const told = skipping(h, 0);
 		await settle();
 		expect(told).toEqual(["skipped"]);
-		expect(h.letters).toMatchObject([{ offset: 0, reason: "skipped", state: "skipped", error: "by ann: a test record", attempts: 0 }]);
+		const error = "by ann: a test record; before, it failed: boom";
+		expect(h.letters).toMatchObject([{ offset: 0, reason: "skipped", state: "skipped", error, attempts: 1 }]);
 		expect(h.letters[0]?.value?.toString()).toBe("value-0");
 		await h.act(() => h.thread.handled());
 		expect([h.finished, h.runs.at(-1)]).toEqual([[0, 1, 2], "1 2"]);
 		expect(h.events.filter((event) => event.startsWith("skipped"))).toEqual(["skipped 0"]);
+	});
+
+	it("and had failed keeps in its letter how often, and why the last time", async () => {
+		const h = new WorkerHarness({ retryBackoffMs: 10, maxAttempts: 5 });
+		await h.running(3);
+		await h.act(() => h.thread.threw("first"));
+		await h.clock.advance(h.clock.pending[0] ?? 0);
+		await h.act(() => h.thread.threw("second", undefined, false, "at line 2"));
+		expect(h.worker.state.name).toBe("backing-off");
+		skipping(h, 1);
+		skipping(h, 0);
+		await settle();
+		expect(h.letters.map(({ offset, error, stack, attempts }) => [offset, error, stack, attempts])).toEqual([
+			[1, "by ann: a test record", null, 0],
+			[0, "by ann: a test record; before, it failed: second", "at line 2", 2],
+		]);
 	});
 
 	it("is not waited for by one that backs off", async () => {
