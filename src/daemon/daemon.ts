@@ -37,6 +37,7 @@ import type { StallDetector } from "../kafka/watches/stall-detector.ts";
 import type { HttpControl } from "../observe/http/http-control.ts";
 import { createHttpServer, type HttpServer } from "../observe/http/http-server.ts";
 import type { DaemonLogger } from "../observe/logs/log.ts";
+import { LogLimiter } from "../observe/logs/log-limiter.ts";
 import { ProblemLog } from "../observe/logs/problem-log.ts";
 import { Metrics } from "../observe/metrics/metrics.ts";
 import { Readiness } from "../observe/readiness.ts";
@@ -57,6 +58,8 @@ import { Delivery } from "./delivery.ts";
 import { httpControl } from "./http-requests.ts";
 import { buildStallDetector } from "./stall-detection.ts";
 
+/** Minimum time between two log records at level info about the same changed file. */
+const CHANGED_FILE_EVERY_MS = 60_000;
 /** A handler that takes longer to load no longer delays the join: then its partitions say what they wait for. */
 const LONGEST_LOAD_MS = 10_000;
 
@@ -366,8 +369,12 @@ export class Daemon {
 	#watchHandler(): void {
 		const { config, clock, logger } = this.parts;
 		if (config.handler.module.startsWith("pockaffe:")) return;
+		// A handler may write a file beside itself again and again.
+		const changes = new LogLimiter(() => clock.monotonic(), CHANGED_FILE_EVERY_MS);
 		this.#watcher = new HandlerWatcher(config.handler.module, clock, (file) => {
-			logger.debug({ file }, `${file} changed in the handler's folder: failing partitions start again`);
+			const level = changes.admit(file) === null ? "debug" : "info";
+			const others = "the others go on with the code that they have, until their threads start again (pockaffe restart)";
+			logger[level]({ file }, `${file} changed in the handler's folder: partitions that fail start again with it; ${others}`);
 			this.delivery.handlerChanged();
 		});
 	}

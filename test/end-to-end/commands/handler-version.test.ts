@@ -70,6 +70,7 @@ describeOnKafka("the handler's version", () => {
 		expect(await daemon.metric("pockaffe_handler_info", `version="${first}"`)).toBe(2);
 
 		await test.write("second");
+		await daemon.record("that a file changed", ({ msg, level }) => level === "info" && msg.startsWith("why.mjs changed"));
 		const second = await test.version();
 		expect(second).not.toBe(first);
 		await test.restart(0);
