@@ -1,4 +1,4 @@
-/** The files of docs/your-own-project.md are a project that works: its test passes, its handler loads, its configuration is one. */
+/** The files of docs/getting-started.md are a project that works: its test passes, its handler loads, its configuration is one. */
 import { execFile } from "node:child_process";
 import { mkdir, readFile, symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
@@ -7,7 +7,7 @@ import { expect, it } from "vitest";
 import { loadConfig } from "../../../src/config/load.ts";
 import { temporaryFolder } from "../../support/temporary-folder.ts";
 
-const page = await readFile(new URL("../../../docs/your-own-project.md", import.meta.url), "utf8");
+const page = await readFile(new URL("../../../docs/getting-started.md", import.meta.url), "utf8");
 const files = [...page.matchAll(/^```\w+ (\S+)\n([\s\S]*?)^```$/gm)].map(([, name, text]) => [name as string, text as string] as const);
 
 it("has the files of a project, which pass their own test", async () => {
