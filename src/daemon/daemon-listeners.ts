@@ -51,7 +51,11 @@ export class DaemonListeners {
 		const { logger, readiness, module, delivery } = parts;
 		this.#parts = parts;
 		this.observer = new DaemonObserver(parts);
-		this.readiness = observeReadiness({ readiness, rowsStuck: (table) => delivery().writer.isStuck(table) });
+		this.readiness = observeReadiness({
+			readiness,
+			rowsStuck: (table) => delivery().writer.isStuck(table),
+			rowsBlocked: (table) => delivery().writer.isBlocked(table),
+		});
 		this.handlers = new HandlerObserver(logger, module, () =>
 			[...delivery().supervisor.children.values()].map(({ topic, partition, child }) => ({
 				topic,

@@ -58,7 +58,7 @@ import { Delivery } from "./delivery.ts";
 import { httpControl } from "./http-requests.ts";
 import { buildStallDetector } from "./stall-detection.ts";
 
-/** Minimum time between two log records at level info about the same changed file. */
+/** Minimum time between two log records at level info about changed files. */
 const CHANGED_FILE_EVERY_MS = 60_000;
 /** A handler that takes longer to load no longer delays the join: then its partitions say what they wait for. */
 const LONGEST_LOAD_MS = 10_000;
@@ -372,7 +372,7 @@ export class Daemon {
 		// A handler may write a file beside itself again and again.
 		const changes = new LogLimiter(() => clock.monotonic(), CHANGED_FILE_EVERY_MS);
 		this.#watcher = new HandlerWatcher(config.handler.module, clock, (file) => {
-			const level = changes.admit(file) === null ? "debug" : "info";
+			const level = changes.admit("any file") === null ? "debug" : "info";
 			const others = "the others go on with the code that they have, until their threads start again (pockaffe restart)";
 			logger[level]({ file }, `${file} changed in the handler's folder: partitions that fail start again with it; ${others}`);
 			this.delivery.handlerChanged();

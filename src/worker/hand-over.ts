@@ -148,6 +148,7 @@ export class HandOver {
 			});
 		} catch (error) {
 			const progress = slot.progress();
+			queue.begun(run);
 			this.#over(run, initsOver);
 			return waits.anew.has("admin") ? { what: "not-now" } : { what: "died", run, death: deathOf(error), progress };
 		}
@@ -156,6 +157,8 @@ export class HandOver {
 		if (reply.ok) return reply.heldMb === undefined ? { what: "done" } : { what: "holds-too-much", heldMb: reply.heldMb };
 		const { failed, together = 1, failure, batched } = reply;
 		const offenders = { ...run, from: failed, to: failed + together };
+		// Calls that overlap, and the parts of a batch, may have been begun in any order.
+		queue.begun(batched || reply.outcome.handled ? run : offenders);
 		if (failure.kind !== "init") return { what: "failed", run: offenders, failure, batched: batched ? run.to - run.from : null };
 		await slot.discard();
 		return { what: "start-failed", run: offenders, failure };

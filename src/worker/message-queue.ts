@@ -82,7 +82,7 @@ export class MessageQueue {
 		return this.#handed;
 	}
 
-	/** The offset after the last message that was ever given to the thread, also if it is queued again; 0 before the first. */
+	/** The offset after the last message that the handler had or may have had, also if it is queued again; 0 before the first. */
 	get handedTo(): number {
 		return this.#handedTo;
 	}
@@ -165,6 +165,10 @@ export class MessageQueue {
 		held.state.fill(HANDED, from, to);
 		this.#queued -= to - from;
 		this.#handed += to - from;
+	}
+
+	/** The handler had, or may have had, the messages of the run, also those that come back without an answer. */
+	begun({ held, to }: Run): void {
 		this.#handedTo = Math.max(this.#handedTo, (held.batch.offsets[to - 1] as number) + 1);
 	}
 
@@ -184,6 +188,7 @@ export class MessageQueue {
 
 	/** The message was handled or given up, so its hand-over is over. True if nothing else is open and the message is now finished. */
 	answered(held: HeldBatch, message: number): boolean {
+		this.begun({ held, from: message, to: message + 1 });
 		held.state[message] = ANSWERED;
 		return this.closed(held, message);
 	}

@@ -35,8 +35,8 @@ export class SkipRequests {
 	}
 
 	/**
-	 * Carries out all requests; the handler must have nothing in hand. `failed` tells a message's last failed attempt. Calls `gaveUp` if the skipped message was the next one: skipping a
-	 * later message says nothing about the messages that fail before it.
+	 * Carries out all requests; the handler must have nothing in hand. `failed` tells a message's last failed attempt. Calls `gaveUp` if the
+	 * skipped message was the next one: skipping a later message says nothing about the messages that fail before it.
 	 */
 	carryOut(
 		queue: MessageQueue,

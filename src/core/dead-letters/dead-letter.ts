@@ -44,7 +44,7 @@ export interface DeadLetter extends LetterIdentity {
 	readonly refusedRows: readonly LetterRow[];
 	/** How many more rows were refused, if the target has no room for their names. */
 	readonly rowsLeftOut: number;
-	/** Attempts made; 0 if a person skipped the message. */
+	/** Failed attempts; 0 if a person skipped the message before it failed. */
 	readonly attempts: number;
 	/** The version of the handler that had the message; null or absent if it is not known, or if no handler had it. */
 	readonly handlerVersion?: string | null;

@@ -10,6 +10,8 @@ export interface ReadinessParts {
 	readonly readiness: Readiness;
 	/** True while rows of this table can't be written, for whatever reason. */
 	readonly rowsStuck: (table: string) => boolean;
+	/** True while rows of this table wait for somebody to mend something. */
+	readonly rowsBlocked: (table: string) => boolean;
 }
 
 /** Stands for the failed preparation of tables in place of a table: no table has an empty name. */
@@ -18,9 +20,8 @@ const PREPARATION = "";
 const START_TRIES_UNTIL_TOLD = 3;
 
 /** Listeners by part, then by event name. */
-export function observeReadiness({ readiness, rowsStuck }: ReadinessParts) {
+export function observeReadiness({ readiness, rowsStuck, rowsBlocked }: ReadinessParts) {
 	const database = new DatabaseReasons(readiness);
-	const blocked = new Set<string>();
 	const rowsGoIn = ({ table }: { table: string }) => {
 		if (!rowsStuck(table)) database.clear(table);
 	};
@@ -46,17 +47,13 @@ export function observeReadiness({ readiness, rowsStuck }: ReadinessParts) {
 		},
 		writer: {
 			"batch:written": rowsGoIn,
-			"table:unblocked": (fact: { table: string }) => {
-				blocked.delete(fact.table);
-				rowsGoIn(fact);
-			},
+			"table:unblocked": rowsGoIn,
 			"write:retried": ({ table, message, hint }: { table: string; message: string; hint: string | null }) => {
 				// A single retry is not reported, and a blocked table has its own reason already.
-				const isToBeTold = rowsStuck(table) && !blocked.has(table);
+				const isToBeTold = rowsStuck(table) && !rowsBlocked(table);
 				if (isToBeTold) database.set(table, `rows can't be written: ${hint ? `${message}; ${hint}` : message}`);
 			},
 			"table:blocked": ({ table, message, hint }: { table: string; message: string; hint: string | null }) => {
-				blocked.add(table);
 				database.set(table, hint ? `${message}; ${hint}` : message);
 			},
 		},

@@ -4,6 +4,7 @@
  */
 import { partitionName } from "../../core/messages/message.ts";
 import type { AwaitedFact, StuckFact } from "../../core/rows/waiting-rows.ts";
+import { counted } from "../../core/text/counted.ts";
 import { LogLimiter } from "../logs/log-limiter.ts";
 import type { LabelsOf } from "../metrics/metric-catalogue.ts";
 import { stuckWords } from "../stuck-rows-words.ts";
@@ -47,6 +48,9 @@ const SAME_ROWS_EVERY_MS = 60_000;
 export function observeWriter({ metrics, logger, clock, totals }: ObserverParts) {
 	const retries = new LogLimiter(() => clock.monotonic(), SAME_RETRY_EVERY_MS);
 	const stuck = new LogLimiter(() => clock.monotonic(), SAME_ROWS_EVERY_MS);
+	const failing = new LogLimiter(() => clock.monotonic(), SAME_ROWS_EVERY_MS);
+	/** Tables that the log says can't be written. */
+	const toldAway = new Set<string>();
 	const awaited = new LogLimiter(() => clock.monotonic(), SAME_ROWS_EVERY_MS);
 	const suppressing = new Set<string>();
 	return {
@@ -91,21 +95,24 @@ export function observeWriter({ metrics, logger, clock, totals }: ObserverParts)
 			logger.debug({ topic, partition, table }, `${partitionName({ topic, partition })}: no row of ${table} waits for its parent any more`);
 		},
 		"table:blocked"({ table, sqlstate, message, hint }: { table: string; sqlstate: string; message: string; hint?: string | null }): void {
+			toldAway.add(table);
 			logger.error({ table, sqlstate, hint: hint ?? null }, `${table} can't be written: ${message}${hint ? `; ${hint}` : ""}`);
 		},
 		"table:failing"({ table, sqlstate, message, hint }: Omit<RetriedFact, "delayMs">): void {
-			const words = `rows of ${table} can't be written for now: ${message}; they are sent again until they are${hint ? `; ${hint}` : ""}`;
-			logger.error({ table, sqlstate, hint }, words);
+			if (failing.admit(`${table} ${sqlstate}`) === null) return;
+			toldAway.add(table);
+			const words = `rows of ${table} can't be written for now: ${message}; they are sent again until they are written`;
+			logger.error({ table, sqlstate, hint }, hint ? `${words}; ${hint}` : words);
 		},
 		"table:unblocked"({ table }: { table: string }): void {
-			logger.info({ table }, `${table} can be written again`);
+			if (toldAway.delete(table)) logger.info({ table }, `${table} can be written again`);
 		},
 	};
 }
 
 /** Warned once per table; the counter has the number of rows. */
 function suppressedWords({ table, suppressed }: WrittenFact): string {
-	const what = `${table} did not take ${suppressed} rows: there was no error, and no row as new is stored`;
+	const what = `${table} did not take ${counted(suppressed, "row")}: there was no error, and no row as new is stored`;
 	const why = "a trigger that returns null, or a rule, leaves them out";
 	return `${what}; ${why}. Their messages count as finished; verify reports such rows as missing or older`;
 }

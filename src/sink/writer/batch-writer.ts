@@ -132,7 +132,12 @@ export class BatchWriter extends EventEmitter<WriterEvents> {
 		return this.#troubles.stuck;
 	}
 
-	/** True while rows of this table can't be written. */
+	/** True while rows of this table wait for somebody to mend something. */
+	isBlocked(table: string): boolean {
+		return this.#troubles.isBlocked(table);
+	}
+
+	/** True while rows of this table can't be written, for whatever reason. */
 	isStuck(table: string): boolean {
 		return this.#troubles.isStuck(table);
 	}

@@ -35,6 +35,11 @@ export class LaneTroubles {
 		return this.#blocked.has(lane) || this.#failing.has(lane);
 	}
 
+	/** True while rows of this table wait for somebody to mend something. */
+	isBlocked(table: string): boolean {
+		return [...this.#blocked].some(({ layout }) => layout.name === table);
+	}
+
 	/** True while rows of this table can't be written. */
 	isStuck(table: string): boolean {
 		return [...this.#blocked, ...this.#failing].some(({ layout }) => layout.name === table);
@@ -65,7 +70,7 @@ export class LaneTroubles {
 		const { name } = lane.layout;
 		const wasStuck = this.isLaneStuck(lane);
 		this.#failing.delete(lane);
-		if (this.#blocked.delete(lane) && ![...this.#blocked].some(({ layout }) => layout.name === name)) this.#told.delete(name);
+		if (this.#blocked.delete(lane) && !this.isBlocked(name)) this.#told.delete(name);
 		return wasStuck && !this.isStuck(name);
 	}
 }

@@ -20,6 +20,8 @@ export class CrashReports {
 	readonly #latest: CrashReport[] = [];
 	readonly #standstill = new Standstill();
 	#repeatedSinceMs: number | null = null;
+	/** Kept also if the thread fails to start more than KEPT times since. */
+	#lastAttempt: CrashReport | null = null;
 
 	constructor(parts: WorkerParts) {
 		this.#parts = parts;
@@ -30,9 +32,10 @@ export class CrashReports {
 		return this.#latest;
 	}
 
-	/** The last failed attempt of the message at `offset`, if it is among the last few failures; null if there was none. */
+	/** The last failed attempt of the message at `offset`; null if there was none, or others failed after it. */
 	attemptOf(offset: number): CrashReport | null {
-		return this.#latest.find(({ coordinates, attempt }) => coordinates?.offset === offset && attempt > 0) ?? null;
+		const isAttempt = ({ coordinates, attempt }: CrashReport) => coordinates?.offset === offset && attempt > 0;
+		return [...this.#latest, ...(this.#lastAttempt ? [this.#lastAttempt] : [])].find(isAttempt) ?? null;
 	}
 
 	/** Wall-clock time of the second failure in a row; now if there was none. */
@@ -63,6 +66,7 @@ export class CrashReports {
 		else this.#repeatedSinceMs ??= report.time;
 		this.#latest.unshift(report);
 		this.#latest.splice(KEPT);
+		if (attempt > 0) this.#lastAttempt = report;
 		this.#standstill.failed(kind, run, clock.monotonic());
 		listener.crashed(report);
 	}

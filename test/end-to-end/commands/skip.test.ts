@@ -76,7 +76,9 @@ describeOnKafka("skip", () => {
 		expect(refusals[3][0]).toMatchObject({ code: 0, stdout: expect.stringContaining("offset 1 is skipped") });
 		await untilCommitted(brokers, test.config.kafka.group, topic);
 		expect(await test.ids()).toEqual(["k0", "k2"]);
-		expect(await test.letters()).toEqual([[1, "skipped", "skipped", expect.stringMatching(/^skipped by \S+@\S+$/)]]);
+		expect(await test.letters()).toEqual([
+			[1, "skipped", "skipped", expect.stringMatching(/^skipped by \S+@\S+; before, it failed: a bug$/)],
+		]);
 		expect(await daemon.metric("pockaffe_handler_outcomes_total", 'outcome="skipped"')).toBe(1);
 		expect(await daemon.metric("pockaffe_admin_actions_total", 'action="skip"')).toBe(1);
 		await daemon.record("who wanted it", ({ why, offset }) => offset === 1 && String(why).startsWith("skipped by"));

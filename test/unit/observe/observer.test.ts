@@ -406,14 +406,31 @@ describe("observer of the writer", () => {
 			[
 				"error",
 				{ table: "events", sqlstate: "57P03", hint: "wait" },
-				"rows of events can't be written for now: it starts up; they are sent again until they are; wait",
+				"rows of events can't be written for now: it starts up; they are sent again until they are written; wait",
 			],
 			[
 				"error",
 				{ table: "others", sqlstate: "40P01", hint: null },
-				"rows of others can't be written for now: deadlock; they are sent again until they are",
+				"rows of others can't be written for now: deadlock; they are sent again until they are written",
 			],
 			["info", { table: "events" }, "events can be written again"],
+		]);
+		// The same again within a minute is told neither as it comes nor as it goes; another cause is.
+		log.length = 0;
+		const fails = (sqlstate: string) => observer.writer["table:failing"]({ table: "events", sqlstate, message: "m", hint: null });
+		for (let times = 0; times < 2; times++) {
+			fails("57P03");
+			observer.writer["table:unblocked"]({ table: "events" });
+		}
+		expect(log).toEqual([]);
+		fails("40001");
+		observer.writer["table:unblocked"]({ table: "events" });
+		monotonic = 60_000;
+		fails("57P03");
+		expect(log.map(({ level, fields }) => [level, fields.sqlstate])).toEqual([
+			["error", "40001"],
+			["info", undefined],
+			["error", "57P03"],
 		]);
 	});
 

@@ -159,16 +159,20 @@ describe("a run", () => {
 		expect(queue.answered(run.held, 0)).toBe(true);
 	});
 
-	it("that was handed over counts as such for ever, also queued again", () => {
+	it("that the handler had counts as such for ever, also queued again; one that it never had does not", () => {
 		const queue = new MessageQueue();
 		queue.push(batch(4, 8), 0);
+		const run = queue.next(4) as Run;
+		queue.take(run);
 		expect(queue.handedTo).toBe(0);
-		const [first, second] = handle(queue, 2) as [HeldMessage, HeldMessage];
-		queue.answered(first.held, first.message);
-		queue.giveBack({ held: second.held, from: second.message, to: second.message + 1 });
-		expect([queue.handed, queue.handedTo]).toEqual([0, 6]);
-		handle(queue, 1);
-		expect([queue.handed, queue.handedTo]).toEqual([1, 6]);
+		queue.answered(run.held, 0);
+		queue.giveBack(run);
+		expect([queue.handed, queue.handedTo]).toEqual([0, 5]);
+		const again = queue.next(2) as Run;
+		queue.take(again);
+		queue.begun(again);
+		queue.giveBack(again);
+		expect([queue.handed, queue.handedTo]).toEqual([0, 7]);
 	});
 
 	it("comes no more once a drain has begun, and what was handed over is still counted", () => {

@@ -34,7 +34,12 @@ const orders2: TopicPartition = { topic: "orders", partition: 2 };
 class Listeners {
 	readonly readiness = new Readiness({ now: () => 0 });
 	readonly stuck = new Set<string>();
-	readonly on = observeReadiness({ readiness: this.readiness, rowsStuck: (table) => this.stuck.has(table) });
+	readonly blocked = new Set<string>();
+	readonly on = observeReadiness({
+		readiness: this.readiness,
+		rowsStuck: (table) => this.stuck.has(table),
+		rowsBlocked: (table) => this.blocked.has(table),
+	});
 
 	get codes(): string[] {
 		const report = this.readiness.report();

@@ -73,7 +73,9 @@ describe("a lane whose batch fails", () => {
 	it("that somebody had to correct is well when neither a correction nor a passing fault is waited for", () => {
 		troubles.failed(first, full, 1);
 		expect(troubles.failed(second, away, 2)).toBe(null);
+		expect([troubles.isBlocked("events"), troubles.isBlocked("others")]).toEqual([true, false]);
 		expect(troubles.mended(first)).toBe(false);
+		expect([troubles.isBlocked("events"), troubles.isStuck("events")]).toEqual([false, true]);
 		expect(troubles.mended(second)).toBe(true);
 		expect(troubles.failed(first, full, 1)).toBe("blocked");
 	});
