@@ -86,6 +86,8 @@ describeOnKafka("offsets set through a running daemon", () => {
 		await daemon.record("what was passed over", ({ passedOver, level }) => passedOver === 5 && level === "warn");
 		expect(await daemon.metric("pockaffe_offsets_skipped_total", 'reason="offsets_set"')).toBe(5);
 		expect(await daemon.metric("pockaffe_admin_actions_total", 'action="set_offsets"')).toBe(1);
+		// The start is told a moment before the partition is in the supervisor's hands again.
+		await waitFor("the partition to be back", async () => (await daemon.status()).partitions.length === 1);
 		expect((await daemon.status()).partitions).toMatchObject([{ state: "paused", position: 15 }]);
 		await scene.produce("later", 2);
 		expect(await scene.run("resume", scene.topic, "0", "--url", url)).toMatchObject({ code: 0 });
