@@ -12,7 +12,7 @@ export interface Child {
 	readonly queue: {
 		readonly queued: number;
 		readonly handed: number;
-		/** The offset after the last message that was ever handed over. */
+		/** The offset after the last message that the handler had or may have had. */
 		readonly handedTo: number;
 		/** Handed messages that go on by themselves. */
 		readonly underway: number;

@@ -172,6 +172,7 @@ export class HandOver {
 
 	#handled({ held }: Run, outcome: BatchOutcome): boolean {
 		if (countHandled(outcome) === 0) return true;
+		this.#with.queue.begun({ held, from: outcome.from, to: outcome.to });
 		const last = held.batch.offsets[outcome.to - 1] as number;
 		const goesOn = this.#with.handled(held, outcome, last);
 		this.#careful?.handled(last);

@@ -167,7 +167,7 @@ export class MessageQueue {
 		this.#handed += to - from;
 	}
 
-	/** The handler had, or may have had, the messages of the run, also those that come back without an answer. */
+	/** The handler had, or may have had, the messages of the run, also those that come back without an answer. Called once per run. */
 	begun({ held, to }: Run): void {
 		this.#handedTo = Math.max(this.#handedTo, (held.batch.offsets[to - 1] as number) + 1);
 	}
@@ -188,7 +188,6 @@ export class MessageQueue {
 
 	/** The message was handled or given up, so its hand-over is over. True if nothing else is open and the message is now finished. */
 	answered(held: HeldBatch, message: number): boolean {
-		this.begun({ held, from: message, to: message + 1 });
 		held.state[message] = ANSWERED;
 		return this.closed(held, message);
 	}

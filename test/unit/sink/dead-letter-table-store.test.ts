@@ -3,7 +3,9 @@ import { expect, it } from "vitest";
 import type { Database } from "../../../src/sink/database/database.ts";
 import { DeadLetterTableStore } from "../../../src/sink/dead-letters/dead-letter-table-store.ts";
 
-/** A store, and the statements with their parameters that it sent, but for those that look for columns; `answers`: of one after the other. */
+/**
+ * A store, and the statements with their parameters that it sent, but for those that look for columns. `answers`: of one after the other.
+ */
 function store({
 	columns = ["topic_id"] as readonly string[],
 	rows = [] as readonly object[],

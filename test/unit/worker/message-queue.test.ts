@@ -166,6 +166,7 @@ describe("a run", () => {
 		queue.take(run);
 		expect(queue.handedTo).toBe(0);
 		queue.answered(run.held, 0);
+		queue.begun({ ...run, to: 1 });
 		queue.giveBack(run);
 		expect([queue.handed, queue.handedTo]).toEqual([0, 5]);
 		const again = queue.next(2) as Run;
