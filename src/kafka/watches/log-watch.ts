@@ -7,6 +7,7 @@
  * note still names the old log, and the next start finds out.
  */
 import type { Clock, Timer } from "../../core/clock.ts";
+import { messageOf } from "../../core/errors.ts";
 import { partitionName, type TopicPartition } from "../../core/messages/message.ts";
 import { compareLogIds, type LogId } from "../../core/offsets/log-identity.ts";
 import { KafkaError, kafkaErrors } from "../client/kafka-error.ts";
@@ -26,7 +27,7 @@ export interface LogWatchParts {
 }
 
 const LOOK_EVERY_MS = 2_000;
-/** Maximum wait of a commit for the check of its logs. */
+/** Maximum wait of a commit whose positions name their logs. */
 const ASK_MS = 1_000;
 
 /** Finds partitions whose topic was deleted. Idempotent to dispose. */
@@ -56,24 +57,27 @@ export class LogWatch {
 	}
 
 	/**
-	 * Checks these partitions, and waits a second at most. If Kafka doesn't answer, nothing is known: a position that names its log may be
-	 * committed all the same, one without an id may not. Then it rejects with `timedOut` or Kafka's error.
+	 * Checks these partitions. If all of them name their log, it waits a second at most and never rejects: the start that follows compares
+	 * the names. A partition without an id may be committed only behind an answer, so it waits for that as long as the client does, and
+	 * rejects with Kafka's error. (A slow network needs more than a second: two requests, one after the other.)
 	 */
 	async check(positions: readonly AssignedLog[]): Promise<void> {
-		const error = await this.#withinTime(this.#check(positions));
-		if (error !== null && positions.some(({ logId }) => logId === null)) throw error;
+		const checked = this.#check(positions);
+		if (positions.every(({ logId }) => logId !== null)) return this.#secondOf(checked);
+		try {
+			await checked;
+		} catch (error) {
+			const code = error instanceof KafkaError ? error.kafkaCode : kafkaErrors.timedOut;
+			throw new KafkaError(`Kafka does not say whether the topics are still the same: ${messageOf(error)}`, code);
+		}
 	}
 
-	/** The error of the check; null if it succeeded. */
-	#withinTime(look: Promise<void>): Promise<unknown> {
+	/** Resolves with the check, whatever comes of it, or after a second. */
+	#secondOf(checked: Promise<void>): Promise<void> {
 		return new Promise((resolve) => {
-			const silence = new KafkaError("Kafka does not say whether the topics are still the same", kafkaErrors.timedOut);
-			const timer = this.#parts.clock.after(ASK_MS, () => resolve(silence));
-			look
-				.then(
-					() => null,
-					(error: unknown) => error,
-				)
+			const timer = this.#parts.clock.after(ASK_MS, resolve);
+			checked
+				.catch(() => {})
 				.finally(() => timer.cancel())
 				.then(resolve);
 		});

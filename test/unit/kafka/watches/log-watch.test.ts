@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
 import type { TopicPartition } from "../../../../src/core/messages/message.ts";
+import { KafkaError, kafkaErrors } from "../../../../src/kafka/client/kafka-error.ts";
 import { OffsetLedger } from "../../../../src/kafka/offsets/offset-ledger.ts";
 import { LogWatch } from "../../../../src/kafka/watches/log-watch.ts";
 import { ManualClock, settle } from "../../../support/fakes/manual-clock.ts";
@@ -106,16 +107,31 @@ describe("a log that takes another's place", () => {
 		expect([ledger.current(due), clock.pending]).toEqual([[], []]);
 	});
 
-	it.each([
-		["is silent", () => new Promise<void>(() => {}), "Kafka does not say whether the topics are still the same"],
-		["answers with an error", () => Promise.reject(new Error("away")), "away"],
-	])("holds up a commit of what has no id while Kafka %s, and none of what names its log", async (_, answers, message) => {
+	it("holds up a commit of what has no id for as long as Kafka takes to answer, and none of what names its log", async () => {
+		const { watch, clock, ledger, kafka, remade } = watching([at(0), "old"], [at(0, "u"), null]);
+		const [named, nameless] = [ledger.assigned.slice(0, 1), ledger.assigned.slice(1)];
+		kafka.ids = new Map([["t", "old"]]);
+		kafka.answers = () => clock.sleep(9_000);
+		const through: string[] = [];
+		void watch.check(named).then(() => through.push("named"));
+		void watch.check(nameless).then(() => through.push("nameless"));
+		await clock.advance(1_000);
+		expect(through).toEqual(["named"]);
+		kafka.forgotten = [at(0, "u")];
+		await clock.advance(7_999);
+		expect([through, remade]).toEqual([["named"], []]);
+		await clock.advance(1);
+		expect([through, remade]).toEqual([["named", "nameless"], ["u/0"]]);
+		expect(clock.pending).toEqual([]);
+	});
+
+	it("refuses a commit of what has no id with Kafka's error, and none of what names its log", async () => {
 		const { watch, clock, ledger, kafka } = watching([at(0), "old"], [at(0, "u"), null]);
 		const [named, nameless] = [ledger.assigned.slice(0, 1), ledger.assigned.slice(1)];
-		kafka.answers = answers;
-		const checks = Promise.allSettled([watch.check(named), watch.check(nameless)]);
-		await clock.advance(1_000);
-		expect(await checks).toMatchObject([{ status: "fulfilled" }, { status: "rejected", reason: { message } }]);
+		kafka.answers = () => Promise.reject(new KafkaError("away", kafkaErrors.transport));
+		const checks = await Promise.allSettled([watch.check(named), watch.check(nameless), watch.check(ledger.assigned)]);
+		const reason = { message: "Kafka does not say whether the topics are still the same: away", kafkaCode: kafkaErrors.transport };
+		expect(checks).toMatchObject([{ status: "fulfilled" }, { status: "rejected", reason }, { status: "rejected", reason }]);
 		expect(clock.pending).toEqual([]);
 	});
 
