@@ -113,7 +113,7 @@ export class SimClient extends EventEmitter<GroupClientEvents> implements GroupC
 	subscribe(): void {
 		if (this.#closed) return;
 		this.#subscribed = true;
-		if (!this.#leaving && !this.#kafka.isMember(this)) this.#kafka.join(this);
+		if (!this.#leaving && !this.#kafka.isMember(this)) this.#join();
 	}
 
 	unsubscribe(): void {
@@ -298,6 +298,12 @@ export class SimClient extends EventEmitter<GroupClientEvents> implements GroupC
 		);
 	}
 
+	/** As a new member: what became of the one before is nothing to it. */
+	#join(): void {
+		this.#expelled = false;
+		this.#kafka.join(this);
+	}
+
 	/** Gives up what it has, and then its membership. */
 	#leave(left: () => void): void {
 		const owned = [...this.#granted];
@@ -348,15 +354,14 @@ export class SimClient extends EventEmitter<GroupClientEvents> implements GroupC
 			const left = this.#leaving;
 			this.#leaving = null;
 			this.#rejoins = false;
-			this.#expelled = false;
 			this.#kafka.remove(this);
-			if (this.#subscribed) this.#kafka.join(this);
+			if (this.#subscribed) this.#join();
 			left();
 			return;
 		}
 		if (this.#rejoins) {
 			this.#rejoins = false;
-			if (this.#subscribed && !this.#kafka.isMember(this)) this.#kafka.join(this);
+			if (this.#subscribed && !this.#kafka.isMember(this)) this.#join();
 			return;
 		}
 		this.#kafka.answered(this);
