@@ -18,7 +18,7 @@ export interface AccessWatchParts {
 	readonly clock: Clock;
 	readonly kafka: RightsConfig & { readonly topics: readonly string[] };
 	/** The connected client; null while there is none. */
-	readonly client: () => Pick<GroupClient, "topicIds" | "watermarks"> | null;
+	readonly client: () => Pick<GroupClient, "topicIds" | "committed"> | null;
 	/** A partition of each assigned topic without a recent commit. */
 	readonly idle: () => readonly TopicPartition[];
 	/** Commits the committed offsets of these partitions once more. */
@@ -131,10 +131,10 @@ export class AccessWatch {
 
 /**
  * Those of these topics that exist, with null; and those that this user may not see, with Kafka's refusal: nobody can tell whether they
- * exist. Rejects if Kafka doesn't answer.
+ * exist. Rejects if Kafka doesn't answer. Without the addon only a group's member (a client with `committed`) hears of a refusal.
  */
 export async function existingTopics(
-	client: Pick<GroupClient, "topicIds" | "watermarks"> | null,
+	client: (Pick<GroupClient, "topicIds"> & Partial<Pick<GroupClient, "committed">>) | null,
 	topics: readonly string[],
 ): Promise<Map<string, KafkaError | null>> {
 	if (!client) throw new KafkaError("not connected to Kafka", kafkaErrors.state);
@@ -145,8 +145,9 @@ export async function existingTopics(
 		if (ids instanceof KafkaError) found.set(topic, ids);
 		else if (ids.has(topic)) found.set(topic, null);
 		else {
-			// Without the addon only the list of all topics is available, which also lacks topics that this user may not see.
-			const refusal = await refusalOf(() => client.watermarks({ topic, partition: 0 }));
+			// Without the addon only the list of all topics is available, which also lacks topics that this user may not see. The group's
+			// coordinator tells the two apart; whoever asks for a partition's leader is told of an unknown partition in both cases.
+			const refusal = await refusalOf(async () => client.committed?.([{ topic, partition: 0 }]));
 			if (refusal?.kafkaCode === kafkaErrors.topicAuthorizationFailed) found.set(topic, refusal);
 		}
 	}

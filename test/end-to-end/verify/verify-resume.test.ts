@@ -11,6 +11,7 @@ import { type SceneRecord, VerifiedScene } from "../../support/daemons/verified-
 import { deleteTopic, kafkaAt, loadTopic } from "../../support/kafka/load-topic.ts";
 import { describeOnKafka, uniqueName } from "../../support/kafka/real-kafka.ts";
 import { createTestDatabase } from "../../support/postgres/test-database.ts";
+import { withAddon } from "../../support/project/with-addon.ts";
 import { temporaryFolder } from "../../support/temporary-folder.ts";
 import { waitFor } from "../../support/wait-for.ts";
 
@@ -167,7 +168,8 @@ describeOnKafka("verify --resume", () => {
 		expect([Math.min(...handled), handled.length]).toEqual([from, TOTAL - from]);
 		expect(await readdir(folder.path)).not.toContain("kept");
 
-		// A topic that was deleted and made again is another log.
+		// A topic that was deleted and made again is another log, as its id says.
+		if (withAddon.skip) return;
 		{
 			await using third = verify();
 			await waitFor("something to be kept", () => existsSync(state));

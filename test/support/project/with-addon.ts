@@ -5,3 +5,8 @@
 import { nativeMissing } from "../../../src/kafka/native.ts";
 
 export const withAddon = { skip: process.env.POCKAFFE_NATIVE === "off" || (nativeMissing !== null && process.env.CI !== "true") };
+
+/** True for a daemon's warning that it runs without the addon, in a test run without it. */
+export function isAboutAddon(message: string): boolean {
+	return withAddon.skip && message.startsWith(`${nativeMissing}: `);
+}

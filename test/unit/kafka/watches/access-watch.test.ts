@@ -29,10 +29,10 @@ class Cluster {
 				if (withIds && topics.some((topic) => this.unseen.has(topic))) throw refusedTopic();
 				return new Map(topics.filter((topic) => this.topics.has(topic) && !this.unseen.has(topic)).map((topic) => [topic, null]));
 			},
-			watermarks: async ({ topic }: TopicPartition) => {
-				if (this.unseen.has(topic)) throw refusedTopic();
-				if (!this.topics.has(topic)) throw new KafkaError("Local: Unknown partition", kafkaErrors.unknownPartition);
-				return { low: 0, high: 0 };
+			// The coordinator has no offset for a topic that isn't there.
+			committed: async (partitions: readonly TopicPartition[]) => {
+				if (partitions.some(({ topic }) => this.unseen.has(topic))) throw refusedTopic();
+				return partitions.map((each) => ({ ...each, offset: null }));
 			},
 		};
 		this.watch = new AccessWatch({

@@ -169,7 +169,7 @@ function accessing(
 				kafka: { brokers: ["a:1"], group: "g", topics: ["orders"], sasl: {} },
 				client: () => ({
 					topicIds: async () => new Map(rights.has("exists") ? [["orders", null]] : []),
-					watermarks: async () => Promise.reject(new KafkaError("unknown", kafkaErrors.unknownTopicOrPartition)),
+					committed: async () => [{ ...orders2, offset: null }],
 				}),
 				idle: () => (rights.has("idle") || !rights.has("exists") ? [] : [orders2]),
 				commitAgain: async () => (rights.has("read") ? undefined : Promise.reject(refused)),
