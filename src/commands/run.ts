@@ -4,7 +4,7 @@ import type { Command } from "commander";
 import type { Config } from "../config/config.ts";
 import { withEmbeddedProfile } from "../config/embedded-profile.ts";
 import type { LoadedConfig } from "../config/load.ts";
-import { requireConfiguration, requireForRun } from "../config/required-keys.ts";
+import { requireForRun } from "../config/required-keys.ts";
 import { nearest } from "../config/schema/problems.ts";
 import { ExitError, exitCodes, messageOf } from "../core/errors.ts";
 import { systemRandom } from "../core/random.ts";
@@ -39,10 +39,7 @@ export async function run({ embedded, leave = false }: RunCommandOptions, comman
 	refuseArguments(command);
 	await prepareToLeave();
 	const { config, source } = configOf(command, context, embedded === true);
-	if (!embedded) {
-		requireConfiguration(config, source);
-		requireForRun(config, source);
-	}
+	if (!embedded) requireForRun(config, source);
 	const logger = createLogger(config.log, context.stdout);
 	if (embedded) await runEmbedded({ config, source }, context, logger);
 	else await runDaemon(config, context, logger, { leave });

@@ -13,7 +13,7 @@ export function isUnconfigured({ kafka, database }: Config): boolean {
  * Throws ExitError (usage) if there is neither a file nor a broker nor a database. In a wrong folder, or without its mount, a daemon would
  * otherwise start as a demo, be ready, and nobody would notice.
  */
-export function requireConfiguration(config: Config, source: string): void {
+function requireConfiguration(config: Config, source: string): void {
 	if (source !== withoutFile || !isUnconfigured(config)) return;
 	const ways = [
 		"name a configuration: -c FILE, or POCKAFFE_CONFIG, or a pockaffe.yaml in this folder",
@@ -27,6 +27,7 @@ export function requireConfiguration(config: Config, source: string): void {
  * Throws ExitError (usage) with every key that `run` needs and lacks: a broker or a database alone must not commit a real group's offsets.
  */
 export function requireForRun(config: Config, source: string): void {
+	requireConfiguration(config, source);
 	const missing: ConfigProblem[] = [...missingBrokers(config, source)];
 	if (config.database.url === "")
 		missing.push({ path: ["database", "url"], rule: needed(source, "postgres://…", "POCKAFFE_DATABASE_URL") });

@@ -117,11 +117,25 @@ describe("the command line", () => {
 	});
 
 	it("tells each error of the configuration apart in the one line that check has for them", async () => {
-		const { code, stdout } = await run(["check", "--json"], {});
+		// A database that nobody listens for: there is something configured.
+		const { code, stdout } = await run(["check", "--json"], { POCKAFFE_DATABASE_URL: "postgres://u@127.0.0.1:1/d" });
 		expect(code).toBe(1);
 		expect(JSON.parse(stdout)[0].detail).toMatch(
-			/^\d+ errors in the configuration \([^)]*\): kafka\.brokers – [^;]*; database\.url – [^;]*; kafka\.group – /,
+			/^5 errors in the configuration \([^)]*\): kafka\.brokers – [^;]*; kafka\.group – [^;]*; kafka\.topics – /,
 		);
+	});
+
+	it("says that there is no configuration, and not what each key lacks, where there is none", async () => {
+		for (const command of [["run"], ["verify"], ["reprocess", "--dry-run"]])
+			expect(await run(command, {})).toMatchObject({
+				code: 2,
+				stderr: expect.stringMatching(/^pockaffe: there is no configuration here: /),
+			});
+		const { code, stdout } = await run(["check", "--json"], {});
+		expect([code, JSON.parse(stdout)[0]]).toMatchObject([
+			1,
+			{ item: "configuration", detail: expect.stringMatching(/^there is no configuration here: /) },
+		]);
 	});
 
 	it("says how to name a configuration where a command has no broker or no database", async () => {

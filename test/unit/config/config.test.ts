@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import type { Config } from "../../../src/config/config.ts";
 import { loadConfig, withoutFile } from "../../../src/config/load.ts";
-import { isUnconfigured, requireConfiguration, requireForRun } from "../../../src/config/required-keys.ts";
+import { isUnconfigured, requireForRun } from "../../../src/config/required-keys.ts";
 import { ExitError } from "../../../src/core/errors.ts";
 import { temporaryFolder } from "../../support/temporary-folder.ts";
 
@@ -394,8 +394,9 @@ describe("run", () => {
 
 	it("is refused without a file, a broker and a database, with the ways out; with a file, by what lacks in it", async () => {
 		const nothing = await load("");
-		expect(() => requireConfiguration(nothing, withoutFile)).toThrow(/-c FILE.*POCKAFFE_KAFKA_BROKERS.*--embedded/);
-		expect(() => requireConfiguration(nothing, "pockaffe.yaml")).not.toThrow();
+		expect(() => requireForRun(nothing, withoutFile)).toThrow(
+			/^there is no configuration here: .*-c FILE.*POCKAFFE_KAFKA_BROKERS.*--embedded/,
+		);
 		expect(() => requireForRun(nothing, "pockaffe.yaml")).toThrow(/kafka\.brokers/);
 	});
 
