@@ -2,8 +2,8 @@
  * Structured logs: JSON on a pipe, text on a terminal. Written in order and in the caller's thread: a crash would cut off a transport
  * thread. Lines that can't be written are dropped and counted, and the daemon goes on.
  */
+import { createRequire } from "node:module";
 import { pino } from "pino";
-import { prettyFactory } from "pino-pretty";
 import type { Logger } from "../../core/logger.ts";
 import { knownSecrets } from "../../core/text/secret-mask.ts";
 import { indentedText } from "../../core/text/visible-text.ts";
@@ -24,6 +24,11 @@ export interface DaemonLogger extends Logger {
 const MASK = "***";
 const secretKeys = ["password", "secret", "token", "sasl"];
 
+/** Loaded only for a terminal: most daemons write JSON, and start sooner without it. */
+function readable(): typeof import("pino-pretty") {
+	return createRequire(import.meta.url)("pino-pretty");
+}
+
 /** Text from a message can't control the terminal, nor begin a line that looks like a record. */
 function indented(_key: string, value: unknown): unknown {
 	return typeof value === "string" ? indentedText(value) : value;
@@ -34,7 +39,7 @@ export function createLogger(config: LogConfig, stream: OutputStream, mask = kno
 	const asText = config.format === "text" || (config.format === "auto" && stream.isTTY === true);
 	const output = new LogOutput(stream);
 	const pretty = asText
-		? prettyFactory({
+		? readable().prettyFactory({
 				// https://no-color.org
 				colorize: stream.isTTY === true && !process.env.NO_COLOR,
 				translateTime: "SYS:HH:MM:ss.l",
