@@ -54,12 +54,12 @@ const timeouts = { headersTimeout: 5000, requestTimeout: 5000, connectionsChecki
  * Resolves once it listens. Rejects with ExitError (usage): `port_in_use` if the port is taken, `port_forbidden` if it needs a privilege,
  * `http_host` if the address is not this machine's, or is not loopback and control has no token.
  */
-export async function createHttpServer(options: HttpServerOptions): Promise<HttpServer> {
+export async function createHttpServer(options: HttpServerOptions, load = loadRoutes): Promise<HttpServer> {
 	// Known only once it listens: a host name may resolve to anything.
 	let isLocal = false;
 	let routes: Promise<RequestListener> | null = null;
 	const loaded = () => {
-		routes ??= import("./http-routes.ts").then(({ routesOf }) => routesOf(options, isLocal));
+		routes ??= load().then(({ routesOf }) => routesOf(options, isLocal));
 		return routes;
 	};
 	const server = createServer(timeouts, (request, response) => {
@@ -87,6 +87,10 @@ export async function createHttpServer(options: HttpServerOptions): Promise<Http
 		return closing;
 	};
 	return { host, port, url, close, [Symbol.asyncDispose]: () => close() };
+}
+
+function loadRoutes(): Promise<typeof import("./http-routes.ts")> {
+	return import("./http-routes.ts");
 }
 
 /** Rewrites the Host header as a URL has it: the adaptor answers another spelling (capitals, a mapped address) with an empty 400. */

@@ -3,6 +3,7 @@ import { createServer } from "node:net";
 import { afterEach, describe, expect, it, vi } from "vitest";
 import { systemClock } from "../../../../src/core/clock.ts";
 import { isLoopbackName } from "../../../../src/core/loopback.ts";
+import * as routes from "../../../../src/observe/http/http-routes.ts";
 import { createHttpServer, type HttpServer, type HttpServerOptions } from "../../../../src/observe/http/http-server.ts";
 import type { ReadinessReport } from "../../../../src/observe/readiness.ts";
 import type { Status } from "../../../../src/observe/status.ts";
@@ -20,8 +21,8 @@ afterEach(async () => {
 	server = undefined;
 });
 
-async function start(overrides: Partial<HttpServerOptions> = {}): Promise<HttpServer> {
-	server = await createHttpServer({
+async function start(overrides: Partial<HttpServerOptions> = {}, load?: () => Promise<typeof routes>): Promise<HttpServer> {
+	const options: HttpServerOptions = {
 		host: "127.0.0.1",
 		port: 0,
 		metrics: async () => ({ contentType: "text/plain; version=0.0.4; charset=utf-8", body: "up 1\n" }),
@@ -29,7 +30,8 @@ async function start(overrides: Partial<HttpServerOptions> = {}): Promise<HttpSe
 		status: () => ({ version: "1.2.3" }) as Status,
 		clock: systemClock,
 		...overrides,
-	});
+	};
+	server = await createHttpServer(options, load);
 	return server;
 }
 
@@ -75,6 +77,26 @@ describe("HTTP server", () => {
 		expect([post.status, post.headers.get("allow")]).toEqual([405, "GET, HEAD"]);
 		const head = await fetch(`${url}/metrics`, { method: "HEAD" });
 		expect([head.status, await head.text()]).toEqual([200, ""]);
+	});
+
+	it("loads its routes once, as soon as it listens; a request that comes before waits for them", async () => {
+		const loads: (() => void)[] = [];
+		const emitted = vi.spyOn(Server.prototype, "emit");
+		const { url } = await start({}, () => new Promise((resolve) => loads.push(() => resolve(routes))));
+		expect(loads).toHaveLength(1);
+		const answers = Promise.all([fetch(`${url}/healthz`), fetch(`${url}/healthz`)]);
+		await vi.waitFor(() => expect(emitted.mock.calls.filter(([event]) => (event as string) === "request")).toHaveLength(2));
+		loads[0]?.();
+		expect((await answers).map(({ status }) => status)).toEqual([200, 200]);
+		expect(loads).toHaveLength(1);
+	});
+
+	it("answers 500 where its routes are gone, and tells who wants to know", async () => {
+		const failures: string[] = [];
+		const onError = (path: string, error: unknown) => failures.push(`${path}: ${(error as Error).message}`);
+		const { url } = await start({ onError }, () => Promise.reject(new Error("no such file")));
+		const response = await fetch(`${url}/readyz`);
+		expect([response.status, await response.text(), failures]).toEqual([500, "", ["/readyz: no such file"]]);
 	});
 
 	it("shows no stack of an answer that failed, and tells who wants to know", async () => {
