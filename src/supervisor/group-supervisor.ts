@@ -73,7 +73,7 @@ export class GroupSupervisor<AChild extends Child> {
 
 	/**
 	 * Drains, commits and ends the children of these partitions. Resolves when they may be given away, at the latest a second after the
-	 * deadline. False if the deadline passed, or finished offsets could not be committed.
+	 * deadline. False if the deadline passed before they were drained, or finished offsets could not be committed.
 	 */
 	async assignmentsRevoked(partitions: readonly TopicPartition[], reason: "shutdown" | "revoked" = "revoked"): Promise<boolean> {
 		const named = partitions.flatMap((partition) => this.#children.get(partitionName(partition)) ?? []);
@@ -89,13 +89,13 @@ export class GroupSupervisor<AChild extends Child> {
 		if (released.length === 0) return true;
 		const { clock, limits, listener } = this.#parts;
 		const startedAt = clock.monotonic();
-		const timedOut = !(await this.#drain(released, reason));
+		const { timedOut, haveEnded } = await this.#drain(released, reason);
 		const unfinished = released.reduce((sum, { child }) => sum + child.queue.handed, 0);
 		const leftMs = limits.drainTimeoutMs - (clock.monotonic() - startedAt);
 		const committed = await this.#parts.commit(released, Math.max(LEAST_COMMIT_MS, leftMs));
 		for (const each of released) if (each.pausedByHand) this.#pausedBefore.add(partitionName(each));
 		this.#forget(released);
-		if (timedOut) for (const { child } of released) void child.kill();
+		if (!haveEnded) for (const { child } of released) void child.kill();
 		const names = released.map(({ topic, partition }) => ({ topic, partition }));
 		listener.drained({ partitions: names, durationMs: clock.monotonic() - startedAt, timedOut, committed, unfinished });
 		return !timedOut && committed;
@@ -326,18 +326,27 @@ export class GroupSupervisor<AChild extends Child> {
 		return supervised;
 	}
 
-	/** True if all drained in time. */
-	async #drain(released: readonly Supervised<AChild>[], reason: "shutdown" | "revoked"): Promise<boolean> {
+	/**
+	 * `timedOut`: the deadline passed before all were drained. `haveEnded`: their threads are done, too. A handler's `terminate` that the
+	 * deadline cuts off leaves no message unfinished.
+	 */
+	async #drain(
+		released: readonly Supervised<AChild>[],
+		reason: "shutdown" | "revoked",
+	): Promise<{ timedOut: boolean; haveEnded: boolean }> {
+		let drained = 0;
 		const ended = Promise.all(
 			released.map(async ({ child, topic, partition }) => {
 				await child.drain(reason, () => this.#parts.rowsBlocked({ topic, partition }));
+				drained++;
 				// The caller commits what is durable by now. The handler's own terminate runs before the partition is given away.
 				await child.stop(reason);
 			}),
 		);
-		return new Promise<boolean>((resolve, reject) => {
-			const timer = this.#parts.clock.after(this.#parts.limits.drainTimeoutMs, () => resolve(false));
-			ended.then(() => resolve(true), reject).finally(() => timer.cancel());
+		return new Promise((resolve, reject) => {
+			const late = () => resolve({ timedOut: drained < released.length, haveEnded: false });
+			const timer = this.#parts.clock.after(this.#parts.limits.drainTimeoutMs, late);
+			ended.then(() => resolve({ timedOut: false, haveEnded: true }), reject).finally(() => timer.cancel());
 		});
 	}
 

@@ -119,7 +119,7 @@ export interface ReceivedFact {
 export interface DrainedFact {
 	readonly partitions: readonly TopicPartition[];
 	readonly durationMs: number;
-	/** The deadline passed. */
+	/** The deadline passed before all was finished. */
 	readonly timedOut: boolean;
 	/** True if everything finished is committed. */
 	readonly committed: boolean;

@@ -17,6 +17,9 @@ class FakeChild {
 	drained: () => void = () => {};
 	readonly spec: ChildSpec;
 
+	/** Until its handler's terminate has ended. */
+	terminates: Promise<void> = Promise.resolve();
+
 	constructor(spec: ChildSpec) {
 		this.spec = spec;
 	}
@@ -61,8 +64,9 @@ class FakeChild {
 		this.calls.push("nudge");
 	}
 
-	async stop(reason: string): Promise<void> {
+	stop(reason: string): Promise<void> {
 		this.calls.push(`stop ${reason}`);
+		return this.terminates;
 	}
 
 	async kill(): Promise<void> {
@@ -165,6 +169,23 @@ describe("the group supervisor", () => {
 		released.spec.finished(1);
 		supervisor.assignmentsReceived([assigned(0, 1)]);
 		expect(child(0)).not.toBe(released);
+	});
+
+	it("has drained in time where only a terminate is cut off at the deadline, and kills that thread", async () => {
+		const { supervisor, child, log, clock } = supervise();
+		supervisor.assignmentsReceived([assigned(0), assigned(1)]);
+		supervisor.messagesReceived({ topic: "t", partition: 0 }, messages(...range(0, 1)));
+		const [hanging, other] = [child(0), child(1)];
+		hanging.terminates = new Promise(() => {});
+		const revoked = supervisor.assignmentsRevoked([assigned(0), assigned(1)]);
+		hanging.spec.finished(0);
+		hanging.drained();
+		other.drained();
+		await clock.advance(DRAIN_TIMEOUT_MS - 1);
+		expect(log).toEqual([]);
+		await clock.advance(1);
+		expect([await revoked, log]).toEqual([true, ["commit 0@1 1@0", "drained"]]);
+		expect(hanging.calls).toEqual(["drain revoked", "stop revoked", "kill"]);
 	});
 
 	it("commits nothing of partitions that were lost", () => {
