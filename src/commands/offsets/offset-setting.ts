@@ -172,7 +172,8 @@ export class OffsetSetting {
 			await undo().catch(() => {});
 			if (!(error instanceof KafkaError) || !HAS_MEMBERS.includes(error.kafkaCode)) throw error;
 			const { group } = this.#config.kafka;
-			const words = `group ${group} has members by now (one that was killed counts until its session is over): run this again; nothing was changed`;
+			const ways = "say where each daemon is (--url, once for each), or stop them (one that was killed counts until its session is over)";
+			const words = `group ${group} has members by now: ${ways}, and run this again; nothing was changed`;
 			throw new ExitError(exitCodes.found, "has_members", words, { cause: error });
 		}
 	}

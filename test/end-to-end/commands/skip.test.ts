@@ -10,6 +10,7 @@ import { untilCommitted } from "../../support/kafka/group-offsets.ts";
 import { kafkaAt, loadTopic } from "../../support/kafka/load-topic.ts";
 import { describeOnKafka, uniqueName } from "../../support/kafka/real-kafka.ts";
 import { createTestDatabase } from "../../support/postgres/test-database.ts";
+import { withAddon } from "../../support/project/with-addon.ts";
 import { temporaryFolder } from "../../support/temporary-folder.ts";
 import { waitFor } from "../../support/wait-for.ts";
 
@@ -92,7 +93,7 @@ describeOnKafka("skip", () => {
 		expect(await test.ids()).toEqual(["k0", "k1", "k2"]);
 	});
 
-	it.each(["kafka", "postgres"] as const)("goes through the group while no daemon runs (offsets in %s)", async (store) => {
+	it.each(["kafka", "postgres"] as const)("goes through the group while no daemon runs (offsets in %s)", withAddon, async (store) => {
 		await using test = await scene(["a", "bad", "c"], { offsets: { commitIntervalMs: 50, store } });
 		const { topic, run } = test;
 		{
@@ -121,7 +122,20 @@ describeOnKafka("skip", () => {
 		expect([verified.code, verified.stdout]).toEqual([0, expect.stringMatching(/1 skipped/)]);
 	});
 
-	it("says which daemon has to be asked where the group has members and none answers", async () => {
+	it("changes nothing where no daemon answers and whether one runs can't be known: without the addon", async () => {
+		await using test = await scene(["bad"]);
+		{
+			await using daemon = await test.start();
+			await waitFor("the partition to park", async () => (await daemon.status()).partitions[0]?.state === "parked");
+			await waitFor("the start's commit", async () => (await daemon.status()).partitions[0]?.committed === 0);
+			expect(await daemon.stop()).toBe(0);
+		}
+		const { code, stderr } = await pockaffe(["skip", test.topic, "0", "0"], { cwd: test.folder, env: { POCKAFFE_NATIVE: "off" } });
+		expect([code, stderr]).toEqual([1, expect.stringMatching(/whether one runs can't be known without the addon.*\(--url\)/)]);
+		expect(await test.letters()).toEqual([]);
+	});
+
+	it("says which daemon has to be asked where the group has members and none answers", withAddon, async () => {
 		await using test = await scene(["bad"]);
 		await using daemon = await test.start();
 		await waitFor("the partition to park", async () => (await daemon.status()).partitions[0]?.state === "parked");

@@ -12,6 +12,7 @@ import { kafkaAt, loadTopic } from "../../support/kafka/load-topic.ts";
 import { produceMany } from "../../support/kafka/produce-many.ts";
 import { describeOnKafka, uniqueName } from "../../support/kafka/real-kafka.ts";
 import { createTestDatabase } from "../../support/postgres/test-database.ts";
+import { slowness } from "../../support/slowness.ts";
 import { temporaryFolder } from "../../support/temporary-folder.ts";
 import { waitFor } from "../../support/wait-for.ts";
 
@@ -142,12 +143,14 @@ describeOnKafka("a slow handler", () => {
 		await killed.stop("SIGKILL");
 		const before = (await test.calls()).length;
 		expect(await test.committed()).toEqual([expect.any(Number)]);
-		// A part's time, a commit's interval and a poll: well below a second of calls, where there was none committed of 60 before.
-		expect(before - ((await test.committed())[0] as number)).toBeLessThan(12);
+		// A part's time, a commit's interval and a poll: well below a second of calls, where there was none committed of 60 before. A busy
+		// machine takes longer, and calls of 100 ms don't.
+		const few = Math.min(12 * (await slowness()), 40);
+		expect(before - ((await test.committed())[0] as number)).toBeLessThan(few);
 		await using successor = await test.run();
 		await test.allCommitted();
 		expect(await successor.stop()).toBe(0);
 		const calls = await test.calls();
-		expect([calls.length < 150 + 12, new Set(calls).size, await test.rows()]).toEqual([true, 150, 150]);
+		expect([calls.length < 150 + few, new Set(calls).size, await test.rows()]).toEqual([true, 150, 150]);
 	});
 });
