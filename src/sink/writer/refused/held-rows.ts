@@ -111,7 +111,12 @@ export class HeldRows {
 	takes(submission: Submission): boolean {
 		if (this.#waiting.size === 0) return false;
 		const waiting = this.#waiting.get(partitionName(submission));
-		if (!waiting || !this.#isInTheWay(waiting)) return false;
+		if (!waiting) return false;
+		if (!this.#isInTheWay(waiting)) {
+			// It comes after those.
+			this.#letGo(waiting);
+			return false;
+		}
 		waiting.behind.push({ submission, since: this.#parts.monotonic() });
 		return true;
 	}
@@ -140,9 +145,14 @@ export class HeldRows {
 		return waiting;
 	}
 
-	/** True if submissions have to wait behind these rows. Nothing waits behind stuck rows. */
+	/**
+	 * True if submissions have to wait behind these rows: they are being tried, wait for what moves in the lanes, or are about to be tried
+	 * (a lane calls `moved` when its whole batch is done, which may be long after this partition's part). Nothing waits behind stuck rows.
+	 */
 	#isInTheWay({ isPassing, partition, held }: Waiting): boolean {
-		return isPassing || (held.rows.length > 0 && this.#parts.isMovingInLanes(partition));
+		if (isPassing || held.rows.length === 0) return isPassing;
+		const { isMovingInLanes, isInLanes, isStuck } = this.#parts;
+		return isMovingInLanes(partition) || !(isInLanes(partition) || isStuck(partition));
 	}
 
 	#letGo(waiting: Waiting): void {

@@ -1,0 +1,71 @@
+/** What waits behind held rows, and in which order it goes on. The lanes are told apart from the writer that knows when to look again. */
+import { expect, it } from "vitest";
+import { problemOf } from "../../../../src/sink/database/sql-faults.ts";
+import type { Submission } from "../../../../src/sink/writer/pending-blocks.ts";
+import { HeldRows, type HeldRowsParts } from "../../../../src/sink/writer/refused/held-rows.ts";
+import type { RowTask } from "../../../../src/sink/writer/row-writer.ts";
+import { settle } from "../../../support/fakes/manual-clock.ts";
+import { owner, pendingRow } from "../../../support/fakes/pending-row.ts";
+import { layoutOf } from "../../../support/fakes/row-submissions.ts";
+
+const layout = layoutOf();
+const problem = problemOf({ code: "23503" });
+
+/** One held row of partition 0, while the lanes have others of it. */
+function scene() {
+	const lanes = { holds: true, moves: true };
+	const stuck = { is: false };
+	const tried: number[] = [];
+	const wentOn: string[] = [];
+	const write = async (_: unknown, { rows }: RowTask) => {
+		tried.push(...rows.map(({ offset }) => offset));
+	};
+	const parts = {
+		writers: new Map([[layout.name, { layout, write }]]),
+		awaited: { takes: () => false, hasWait: () => false },
+		isInLanes: () => lanes.holds,
+		isMovingInLanes: () => lanes.holds && lanes.moves,
+		isStuck: () => stuck.is,
+		goOn: ({ name }: Submission & { name: string }) => wentOn.push(name),
+		rested: () => {},
+		limits: { maxRows: 10, maxBytes: 1_000, answerMs: 1_000 },
+		monotonic: () => 0,
+		ended: new AbortController().signal,
+	};
+	const held = new HeldRows(parts as unknown as HeldRowsParts);
+	held.hold(pendingRow(1, { owner: owner() }), problem, { table: layout.name, trigger: "linger", since: 0 });
+	/** True if it waits behind the held row; otherwise it goes on at once. */
+	const comes = (name: string) => {
+		const isTaken = held.takes({ name, topic: "t", partition: 0, blocks: [], released: false } as unknown as Submission);
+		if (!isTaken) wentOn.push(name);
+		return isTaken;
+	};
+	return { held, lanes, stuck, tried, wentOn, comes };
+}
+
+it("what comes while held rows are about to be tried waits too, and goes on behind what came before it", async () => {
+	const { held, lanes, tried, wentOn, comes } = scene();
+	expect(comes("first")).toBe(true);
+	// The rows of this partition are written; the lane goes on with other rows of its batch, and says so at the end.
+	lanes.holds = false;
+	expect(comes("second")).toBe(true);
+	expect([tried, wentOn]).toEqual([[], []]);
+	held.moved();
+	await settle();
+	expect([tried, wentOn]).toEqual([[1], ["first", "second"]]);
+	expect(comes("third")).toBe(false);
+});
+
+it.each([
+	["the lanes that have its rows are stuck", ({ lanes }: ReturnType<typeof scene>) => Object.assign(lanes, { moves: false })],
+	[
+		"a row of its partition is stuck",
+		({ lanes, stuck }: ReturnType<typeof scene>) => [Object.assign(lanes, { holds: false }), Object.assign(stuck, { is: true })],
+	],
+])("nothing waits where %s, and what waited before goes on first", (_, gets) => {
+	const test = scene();
+	expect(test.comes("first")).toBe(true);
+	gets(test);
+	expect(test.comes("second")).toBe(false);
+	expect([test.tried, test.wentOn]).toEqual([[], ["first", "second"]]);
+});
