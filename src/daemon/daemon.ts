@@ -278,7 +278,7 @@ export class Daemon {
 
 	/**
 	 * Every stop takes the same steps: not ready, take no more, drain, flush, commit, leave the group, end threads, close the database, close
-	 * HTTP last. `drained` is false if the drain's deadline passed or offsets could not be committed; `left` and `hangs` as in
+	 * HTTP last. `drained` is false if not all was finished and committed by the drain's deadline; `left` and `hangs` as in
 	 * `Delivery.stop`.
 	 */
 	async stop(reason: string, { leave = false }: { leave?: boolean } = {}): Promise<{ drained: boolean; hangs: boolean }> {

@@ -35,7 +35,7 @@ import { OffsetTable } from "../sink/offsets/offset-table.ts";
 import { StartRecorder } from "../sink/offsets/start-recorder.ts";
 import { StartTable } from "../sink/offsets/start-table.ts";
 import type { BatchWriter } from "../sink/writer/batch-writer.ts";
-import { GroupSupervisor } from "../supervisor/group-supervisor.ts";
+import { GroupSupervisor, LEAST_COMMIT_MS } from "../supervisor/group-supervisor.ts";
 import { RestartIntensity } from "../supervisor/restart-intensity.ts";
 import type { ChildSpec } from "../supervisor/supervisor-parts.ts";
 import { PartitionWorker } from "../worker/partition-worker.ts";
@@ -232,14 +232,15 @@ export class Delivery {
 
 	/**
 	 * Takes no more, drains, flushes, commits, leaves the group (a static member only with `leave`), ends the threads. The database stays
-	 * open: its owner closes it. `drained` is false if the deadline passed or offsets could not be committed; `left`, if the coordinator
+	 * open: its owner closes it. `drained` is false if not all was finished and committed by the deadline; `left`, if the coordinator
 	 * didn't confirm the leave in time. `hangs`: a client is still closing, and the process would wait for it.
 	 */
 	async stop({ leave = false }: { leave?: boolean } = {}): Promise<{ drained: boolean; left: boolean; hangs: boolean }> {
 		const { clock, config } = this.#parts;
 		const deadline = clock.monotonic() + config.drain.timeoutMs;
 		this.#stopping.abort(new Error("stopping"));
-		this.consumer.stopsBy(deadline);
+		// Where a topic has no id, the last commit asks for it first.
+		this.consumer.stopsBy(deadline + LEAST_COMMIT_MS);
 		const drained = await this.supervisor.shutdown();
 		this.#logs.dispose();
 		this.#offsetWatch.dispose();

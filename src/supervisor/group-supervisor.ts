@@ -22,7 +22,7 @@ const NOT_TAKEN = "not_taken";
 /** Delay before messages that could not be taken are fetched again: the cause may pass, and this must not become a busy loop. */
 const TAKE_AGAIN_MS = 10_000;
 /** Minimum time for the commit after a drain that took all its time; still within a container's ten seconds. */
-const LEAST_COMMIT_MS = 1_000;
+export const LEAST_COMMIT_MS = 1_000;
 
 /**
  * Starts, drains and ends one child per assigned partition. It is the group consumer's member: the `assignments…`, `messages…` and

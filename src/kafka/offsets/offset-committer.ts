@@ -161,16 +161,9 @@ export class OffsetCommitter extends EventEmitter<CommitterEvents> {
 	async #commitDue(partitions?: readonly TopicPartition[]): Promise<CommitResult> {
 		const { ledger, clock } = this.#parts;
 		const startedAt = clock.monotonic();
-		let due = ledger.due(partitions);
-		if (due.length === 0) return "stored";
-		try {
-			due = await this.#prepared(due);
-		} catch (error) {
-			return this.#failed(due, error, startedAt);
-		}
-		const error = await this.#commitPrepared(due, startedAt);
+		const { due, error } = await this.#try(ledger.due(partitions), startedAt);
 		if (error === null) return "stored";
-		// A commit reports only one error, without a partition: committing topic by topic gives each its own.
+		// A commit reports only one error, without a partition, and so does the check before it: topic by topic each gets its own.
 		const topics = new Set(due.map(({ topic }) => topic));
 		if (topics.size === 1 || !(error instanceof KafkaError) || !OF_ONE_TOPIC.includes(error.kafkaCode)) {
 			return this.#failed(due, error, startedAt);
@@ -178,28 +171,30 @@ export class OffsetCommitter extends EventEmitter<CommitterEvents> {
 		let worst: CommitResult = "stored";
 		for (const topic of topics) {
 			const ofTopic = ledger.current(due.filter((each) => each.topic === topic));
-			const refused = await this.#commitPrepared(ofTopic, startedAt);
-			const result = refused === null ? "stored" : this.#failed(ofTopic, refused, startedAt);
+			const { due: left, error: refused } = await this.#try(ofTopic, startedAt);
+			const result = refused === null ? "stored" : this.#failed(left, refused, startedAt);
 			if (RESULTS.indexOf(result) > RESULTS.indexOf(worst)) worst = result;
 		}
 		return worst;
 	}
 
-	/** The error; null if the commit succeeded. */
-	async #commitPrepared(due: readonly DueOffset[], startedAt: number): Promise<unknown> {
+	/** Prepares and commits. Returns the offsets that were still to be committed, and the error; null if the commit succeeded. */
+	async #try(wanted: readonly DueOffset[], startedAt: number): Promise<{ due: readonly DueOffset[]; error: unknown }> {
 		const { ledger, store, clock } = this.#parts;
-		if (due.length === 0) return null;
+		let due = wanted;
 		try {
+			if (due.length > 0) due = await this.#prepared(due);
+			if (due.length === 0) return { due, error: null };
 			await store.commit(due);
 		} catch (error) {
-			return error ?? new Error("refused without a reason");
+			return { due, error: error ?? new Error("refused without a reason") };
 		}
 		ledger.committed(due);
 		const now = clock.monotonic();
 		for (const { topic } of due) this.#committedAt.set(topic, now);
 		this.#failing.committed(due);
 		this.emit("offsets:committed", { offsets: due, durationMs: now - startedAt });
-		return null;
+		return { due, error: null };
 	}
 
 	#failed(due: readonly DueOffset[], error: unknown, startedAt: number): CommitResult {

@@ -28,6 +28,8 @@ export interface AccessWatchParts {
 type AccessProblem = Problem<"topic_missing" | "not_authorized">;
 
 const LOOK_EVERY_MS = 5_000;
+/** How Kafka says that there is no such topic. */
+const UNKNOWN: readonly number[] = [kafkaErrors.unknownTopicOrPartition, kafkaErrors.unknownTopic, kafkaErrors.unknownPartition];
 /** Key of the problem that concerns the group: no topic has an empty name. */
 const GROUP = "";
 
@@ -83,14 +85,24 @@ export class AccessWatch {
 			const known = this.#problems.get(topic);
 			found.set(topic, known?.message === problem.message ? known : problem);
 		};
-		await this.#lookAtTopics(note);
+		const keep = (topic: string) => {
+			const known = this.#problems.get(topic);
+			if (known) found.set(topic, known);
+		};
+		await this.#lookAtTopics(note, keep);
 		await this.#tryOut(note);
 		if (!this.#disposed) this.#problems = found;
 	}
 
-	async #lookAtTopics(note: (topic: string, code: number | null, words: string) => void): Promise<void> {
+	/** If the group is refused to this user, nobody tells whether a topic is hidden or missing: what was known of it stays. */
+	async #lookAtTopics(note: (topic: string, code: number | null, words: string) => void, keep: (topic: string) => void): Promise<void> {
 		const topics = this.#parts.kafka.topics.filter((topic) => !topic.startsWith("^"));
-		const existing = await existingTopics(this.#parts.client(), topics);
+		const existing = await existingTopics(this.#parts.client(), topics).catch(refusedGroupOnly);
+		if (existing instanceof KafkaError) {
+			note(GROUP, existing.kafkaCode, existing.message);
+			for (const topic of topics) keep(topic);
+			return;
+		}
 		for (const topic of topics) {
 			const refusal = existing.get(topic);
 			if (refusal === null) this.#seen.add(topic);
@@ -131,7 +143,8 @@ export class AccessWatch {
 
 /**
  * Those of these topics that exist, with null; and those that this user may not see, with Kafka's refusal: nobody can tell whether they
- * exist. Rejects if Kafka doesn't answer. Without the addon only a group's member (a client with `committed`) hears of a refusal.
+ * exist. Rejects if Kafka doesn't answer, or if the group is refused. Without the addon only a group's member (a client with `committed`)
+ * hears of a refusal.
  */
 export async function existingTopics(
 	client: (Pick<GroupClient, "topicIds"> & Partial<Pick<GroupClient, "committed">>) | null,
@@ -149,6 +162,7 @@ export async function existingTopics(
 			// coordinator tells the two apart; whoever asks for a partition's leader is told of an unknown partition in both cases.
 			const refusal = await refusalOf(async () => client.committed?.([{ topic, partition: 0 }]));
 			if (refusal?.kafkaCode === kafkaErrors.topicAuthorizationFailed) found.set(topic, refusal);
+			else if (refusal && !UNKNOWN.includes(refusal.kafkaCode)) throw refusal;
 		}
 	}
 	return found;
@@ -163,6 +177,11 @@ async function refusalOf(call: () => Promise<unknown>): Promise<KafkaError | nul
 		if (error instanceof KafkaError) return error;
 		throw error;
 	}
+}
+
+function refusedGroupOnly(error: unknown): KafkaError {
+	if (error instanceof KafkaError && error.kafkaCode === kafkaErrors.groupAuthorizationFailed) return error;
+	throw error;
 }
 
 function refusedOnly(error: unknown): KafkaError {

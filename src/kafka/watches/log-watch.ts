@@ -12,6 +12,7 @@ import { partitionName, type TopicPartition } from "../../core/messages/message.
 import { compareLogIds, type LogId } from "../../core/offsets/log-identity.ts";
 import { KafkaError, kafkaErrors } from "../client/kafka-error.ts";
 import type { AssignedLog } from "../offsets/offset-ledger.ts";
+import { isRefusal } from "./rights.ts";
 
 /** What the watch needs. Promises reject if Kafka can't be asked. */
 export interface LogWatchParts {
@@ -59,7 +60,8 @@ export class LogWatch {
 	/**
 	 * Checks these partitions. If all of them name their log, it waits a second at most and never rejects: the start that follows compares
 	 * the names. A partition without an id may be committed only behind an answer, so it waits for that as long as the client does, and
-	 * rejects with Kafka's error. (A slow network needs more than a second: two requests, one after the other.)
+	 * rejects with Kafka's error. (A slow network needs more than a second: two requests, one after the other.) What decides is then as old
+	 * as one answer's way, two seconds at most.
 	 */
 	async check(positions: readonly AssignedLog[]): Promise<void> {
 		const checked = this.#check(positions);
@@ -68,7 +70,8 @@ export class LogWatch {
 			await checked;
 		} catch (error) {
 			const code = error instanceof KafkaError ? error.kafkaCode : kafkaErrors.timedOut;
-			throw new KafkaError(`Kafka does not say whether the topics are still the same: ${messageOf(error)}`, code);
+			const words = `Kafka does not say whether the topics are still the same: ${messageOf(error)}`;
+			throw isRefusal(code) ? error : new KafkaError(words, code, { cause: error });
 		}
 	}
 

@@ -79,7 +79,7 @@ export async function createHttpServer(options: HttpServerOptions, load = loadRo
 		throw new ExitError(exitCodes.usage, "http_host", `http.host: ${options.host} is ${host}, not loopback: http.admin needs http.token`);
 	}
 	// Soon, and not with the first request: a file of an earlier version may be gone by then.
-	void loaded().catch(() => {});
+	void loaded().catch((error: unknown) => options.onError?.("", error));
 	const url = `http://${family === "IPv6" ? `[${host}]` : host}:${port}`;
 	let closing: Promise<void> | undefined;
 	const close = (graceMs = GRACE_MS) => {

@@ -168,7 +168,7 @@ export const metricCatalogue = {
 
 	rebalances_total: counter({ kind: ["assign", "revoke", "lost"] }, "Changes of this member's assignment"),
 	drain_duration_seconds: histogram(none, drainSeconds, "Duration of drains, at a revocation or a stop"),
-	drain_timeouts_total: counter(none, "Drains cut off at their deadline (drain.timeoutMs)"),
+	drain_timeouts_total: counter(none, "Drains that left messages unfinished at their deadline (drain.timeoutMs)"),
 
 	dead_letters_total: counter({ topic: open, reason: deadLetterReasons }, "Messages stored as dead letters"),
 	breaker_open: gauge(perPartition, "1 while the breaker is open: too many dead letters parked the partition"),

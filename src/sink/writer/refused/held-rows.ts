@@ -56,6 +56,8 @@ interface Waiting {
 	readonly places: Map<string, WritingPlace>;
 	place: WritingPlace | null;
 	isPassing: boolean;
+	/** True if all its rows were tried in vain while others of the partition are stuck. */
+	isResting: boolean;
 }
 
 /**
@@ -123,7 +125,9 @@ export class HeldRows {
 
 	/** Holds a row; call `moved` afterwards. */
 	hold(row: PendingRow, problem: SqlProblem, { table, trigger, since }: HeldFrom): void {
-		this.#waitingOf(row).held.add({ table, row, trigger, since, problem });
+		const waiting = this.#waitingOf(row);
+		waiting.isResting = false;
+		waiting.held.add({ table, row, trigger, since, problem });
 	}
 
 	/** Something in the lanes was settled, held or got stuck: rows that waited for it may go on. */
@@ -140,7 +144,7 @@ export class HeldRows {
 		const known = this.#waiting.get(name);
 		if (known) return known;
 		const parts = { partition: { topic, partition }, held: new HeldPartition(), behind: [], places: new Map(), place: null };
-		const waiting = { ...parts, isPassing: false };
+		const waiting = { ...parts, isPassing: false, isResting: false };
 		this.#waiting.set(name, waiting);
 		return waiting;
 	}
@@ -149,10 +153,9 @@ export class HeldRows {
 	 * True if submissions have to wait behind these rows: they are being tried, wait for what moves in the lanes, or are about to be tried
 	 * (a lane calls `moved` when its whole batch is done, which may be long after this partition's part). Nothing waits behind stuck rows.
 	 */
-	#isInTheWay({ isPassing, partition, held }: Waiting): boolean {
+	#isInTheWay({ isPassing, isResting, partition, held }: Waiting): boolean {
 		if (isPassing || held.rows.length === 0) return isPassing;
-		const { isMovingInLanes, isInLanes, isStuck } = this.#parts;
-		return isMovingInLanes(partition) || !(isInLanes(partition) || isStuck(partition));
+		return this.#parts.isMovingInLanes(partition) || !(isResting || this.#parts.isInLanes(partition));
 	}
 
 	#letGo(waiting: Waiting): void {
@@ -169,7 +172,8 @@ export class HeldRows {
 			if (ended.aborted) return;
 			if (hasMoved || (await this.#stepAside(waiting))) continue;
 			if (ended.aborted) return;
-			if (isStuck(partition)) break;
+			waiting.isResting = isStuck(partition);
+			if (waiting.isResting) break;
 			if (this.#parts.awaited.takes(partition, held.rows)) held.clear();
 			else this.#refuse(held);
 		}

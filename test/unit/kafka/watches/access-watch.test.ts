@@ -16,6 +16,7 @@ class Cluster {
 	readonly commits: string[] = [];
 	groupIsRefused = false;
 	isAway = false;
+	coordinatorIsAway = false;
 	idle: TopicPartition[] = [
 		{ topic: "a", partition: 0 },
 		{ topic: "b", partition: 1 },
@@ -31,6 +32,8 @@ class Cluster {
 			},
 			// The coordinator has no offset for a topic that isn't there.
 			committed: async (partitions: readonly TopicPartition[]) => {
+				if (this.coordinatorIsAway) throw new KafkaError("Local: Timed out", kafkaErrors.timedOut);
+				if (this.groupIsRefused) throw refusedGroup();
 				if (partitions.some(({ topic }) => this.unseen.has(topic))) throw refusedTopic();
 				return partitions.map((each) => ({ ...each, offset: null }));
 			},
@@ -129,6 +132,20 @@ describe.each([
 		cluster.isAway = true;
 		cluster.topics.add("b");
 		expect(await cluster.look()).toEqual(["topic_missing b"]);
+	});
+
+	it("stay as they were while nobody tells a hidden topic from a missing one: no coordinator answers, or the group is refused", async () => {
+		const cluster = new Cluster(withIds);
+		cluster.unseen.add("b");
+		expect(await cluster.look()).toEqual(["not_authorized b"]);
+		cluster.coordinatorIsAway = true;
+		expect(await cluster.look()).toEqual(["not_authorized b"]);
+		cluster.coordinatorIsAway = false;
+		cluster.groupIsRefused = true;
+		expect((await cluster.look()).sort()).toEqual(["not_authorized -", "not_authorized b"]);
+		cluster.groupIsRefused = false;
+		cluster.unseen.clear();
+		expect(await cluster.look()).toEqual([]);
 	});
 
 	it("are looked at every five seconds, until disposed", async () => {

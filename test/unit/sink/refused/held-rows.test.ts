@@ -17,8 +17,10 @@ function scene() {
 	const stuck = { is: false };
 	const tried: number[] = [];
 	const wentOn: string[] = [];
-	const write = async (_: unknown, { rows }: RowTask) => {
+	/** A row of a partition with stuck rows may wait for one of those. */
+	const write = async (_: unknown, { rows, held }: RowTask) => {
 		tried.push(...rows.map(({ offset }) => offset));
+		if (stuck.is) for (const row of rows) held(row, problem);
 	};
 	const parts = {
 		writers: new Map([[layout.name, { layout, write }]]),
@@ -56,16 +58,30 @@ it("what comes while held rows are about to be tried waits too, and goes on behi
 	expect(comes("third")).toBe(false);
 });
 
-it.each([
-	["the lanes that have its rows are stuck", ({ lanes }: ReturnType<typeof scene>) => Object.assign(lanes, { moves: false })],
-	[
-		"a row of its partition is stuck",
-		({ lanes, stuck }: ReturnType<typeof scene>) => [Object.assign(lanes, { holds: false }), Object.assign(stuck, { is: true })],
-	],
-])("nothing waits where %s, and what waited before goes on first", (_, gets) => {
-	const test = scene();
-	expect(test.comes("first")).toBe(true);
-	gets(test);
-	expect(test.comes("second")).toBe(false);
-	expect([test.tried, test.wentOn]).toEqual([[], ["first", "second"]]);
+it("nothing waits where the lanes that have its rows are stuck, and what waited before goes on first", () => {
+	const { lanes, tried, wentOn, comes } = scene();
+	expect(comes("first")).toBe(true);
+	lanes.moves = false;
+	expect(comes("second")).toBe(false);
+	expect([tried, wentOn]).toEqual([[], ["first", "second"]]);
+});
+
+it("nothing waits behind rows that were tried in vain while a row of their partition is stuck, but behind untried ones it does", async () => {
+	const { held, lanes, stuck, tried, wentOn, comes } = scene();
+	stuck.is = true;
+	lanes.holds = false;
+	expect(comes("first")).toBe(true);
+	held.moved();
+	await settle();
+	expect([tried, wentOn]).toEqual([[1], ["first"]]);
+	expect(comes("second")).toBe(false);
+	held.hold(pendingRow(2, { id: "another", owner: owner() }), problem, { table: layout.name, trigger: "linger", since: 0 });
+	expect(comes("third")).toBe(true);
+	stuck.is = false;
+	held.moved();
+	await settle();
+	expect([tried, wentOn]).toEqual([
+		[1, 1, 2],
+		["first", "second", "third"],
+	]);
 });
