@@ -2,8 +2,8 @@
  * The daemon's HTTP server: listens, hands each request to http-routes.ts, closes. Functions passed in give the answers, so it knows nothing
  * of the daemon.
  *
- * The routes are loaded once it listens, and requests wait for them: Hono, and Node's `fetch` under it, take 40 ms of CPU that the start
- * has a better use for.
+ * The routes are loaded with the first request, or soon after the start: Hono, and Node's `fetch` under it, take 40 ms of CPU that the
+ * start has a better use for. Requests wait for them.
  */
 import { createServer, type IncomingMessage, type RequestListener, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
@@ -47,6 +47,8 @@ export interface HttpServer extends AsyncDisposable {
 }
 
 const GRACE_MS = 1000;
+/** By then the daemon has asked to join its group. */
+const LOAD_AFTER_MS = 1000;
 /** Short: no request has a large body. */
 const timeouts = { headersTimeout: 5000, requestTimeout: 5000, connectionsCheckingInterval: 1000, keepAliveTimeout: 5000 };
 
@@ -78,11 +80,12 @@ export async function createHttpServer(options: HttpServerOptions, load = loadRo
 		server.close();
 		throw new ExitError(exitCodes.usage, "http_host", `http.host: ${options.host} is ${host}, not loopback: http.admin needs http.token`);
 	}
-	// Soon, and not with the first request: a file of an earlier version may be gone by then.
-	void loaded().catch((error: unknown) => options.onError?.("", error));
+	// Not first with a request: after an upgrade in place the file may be gone.
+	const soon = options.clock.after(LOAD_AFTER_MS, () => void loaded().catch((error: unknown) => options.onError?.("", error)));
 	const url = `http://${family === "IPv6" ? `[${host}]` : host}:${port}`;
 	let closing: Promise<void> | undefined;
 	const close = (graceMs = GRACE_MS) => {
+		soon.cancel();
 		closing ??= closeServer(server, graceMs, options.clock);
 		return closing;
 	};
