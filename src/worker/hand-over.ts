@@ -154,6 +154,7 @@ export class HandOver {
 		}
 		this.#handled(run, reply.outcome);
 		this.#over(run, initsOver);
+		if (reply.ok && reply.calledTo !== undefined) queue.begun({ ...run, to: reply.calledTo });
 		if (reply.ok) return reply.heldMb === undefined ? { what: "done" } : { what: "holds-too-much", heldMb: reply.heldMb };
 		const { failed, together = 1, failure, batched } = reply;
 		const offenders = { ...run, from: failed, to: failed + together };

@@ -201,7 +201,7 @@ export class SimThread implements ThreadHost {
 			failureIn: exceptionOf,
 		});
 		const outcome = this.#collector.take(end.to, end.finished ? { finished: end.finished } : {});
-		if (!end.failure) return { ok: true, outcome };
+		if (!end.failure) return { ok: true, outcome, calledTo: end.calledTo };
 		return { ok: false, outcome, failed: end.to, together: end.together ?? 1, failure: end.failure, batched: true };
 	}
 

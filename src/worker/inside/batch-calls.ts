@@ -11,7 +11,7 @@
 import { counted } from "../../core/text/counted.ts";
 import { withoutValues } from "../../core/text/without-values.ts";
 import type { HandlerFailure } from "../thread/handler-thread.ts";
-import { ceil, hasOwn, isArray } from "./built-ins.ts";
+import { ceil, hasOwn, isArray, max } from "./built-ins.ts";
 import type { OutcomeCollector } from "./outcome-collector.ts";
 import { BadOutcomeError, kindOf } from "./rows/bad-outcome.ts";
 
@@ -42,6 +42,8 @@ export interface BatchEnd {
 	 */
 	readonly failure: HandlerFailure | null;
 	readonly together?: number;
+	/** All messages before `calledTo` were in a call, perhaps in one that failed. */
+	readonly calledTo: number;
 	/** The `finishedTo` that covers the messages from `from` on. */
 	readonly finished?: { readonly from: number; readonly to: number | null };
 }
@@ -50,8 +52,10 @@ export interface BatchEnd {
 export async function callBatches(first: number, end: number, results: OutcomeCollector, calls: BatchCalls): Promise<BatchEnd> {
 	let [from, to, suspectsEnd] = [first, end, end];
 	let failure: HandlerFailure | null = null;
+	let calledTo = first;
 	while (from < end) {
-		if (calls.mustEnd()) return { to: from, failure: null };
+		if (calls.mustEnd()) return { to: from, failure: null, calledTo };
+		calledTo = max(calledTo, to);
 		const mark = results.mark();
 		try {
 			const startedAt = performance.now();
@@ -60,13 +64,13 @@ export async function callBatches(first: number, end: number, results: OutcomeCo
 			results.timed(performance.now() - startedAt);
 			// An answer holds a single finishedTo, and renewing the state would end the messages that this finishedTo leaves open. So the
 			// messages after it wait for the next run.
-			if (finishedTo !== undefined) return { to, failure: null, finished: { from, to: finishedTo } };
+			if (finishedTo !== undefined) return { to, failure: null, calledTo, finished: { from, to: finishedTo } };
 		} catch (error) {
 			results.rollBack(mark);
 			failure = calls.failureIn(error);
-			if (to - from === 1 || !calls.mayRenew || calls.mustEnd()) return { to: from, failure, together: to - from };
+			if (to - from === 1 || !calls.mayRenew || calls.mustEnd()) return { to: from, failure, calledTo, together: to - from };
 			const stateFailure = await calls.again(from);
-			if (stateFailure) return { to: from, failure: stateFailure };
+			if (stateFailure) return { to: from, failure: stateFailure, calledTo };
 			suspectsEnd = to;
 			to = from + ceil((to - from) / 2);
 			continue;
@@ -78,7 +82,7 @@ export async function callBatches(first: number, end: number, results: OutcomeCo
 	}
 	if (failure)
 		results.warn(`handleMessages failed with several messages and not with fewer: ${failure.name}: ${withoutValues(failure.message)}`);
-	return { to: end, failure: null };
+	return { to: end, failure: null, calledTo };
 }
 
 interface BatchResult {

@@ -235,9 +235,10 @@ function inOneCall(run: HandlerRun): Way {
 			mustEnd: () => progress.isCutShort,
 			failureIn,
 		});
-		const { to, failure, together = 1 } = end;
+		const { to, failure, calledTo, together = 1 } = end;
 		if (failure) return { ok: false, outcome: results.take(to), failed: to, together, failure, terminated, batched: true };
-		return { ok: true, outcome: results.take(to, end.finished ? { finished: end.finished } : {}), terminated };
+		const outcome = results.take(to, end.finished ? { finished: end.finished } : {});
+		return { ok: true, outcome, terminated, ...(calledTo > to ? { calledTo } : {}) };
 	};
 	return [parts, go];
 }

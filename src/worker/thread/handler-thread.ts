@@ -84,7 +84,14 @@ export type RunReply = {
 	/** MiB that the thread holds, if that is too much: it should be replaced. */
 	readonly heldMb?: number;
 } & (
-	| { readonly ok: true }
+	| {
+			readonly ok: true;
+			/**
+			 * Messages before this index were in a call, too: in one that failed, and whose first half went well. Absent: only those of the outcome
+			 * were.
+			 */
+			readonly calledTo?: number;
+	  }
 	| {
 			readonly ok: false;
 			readonly failed: number;

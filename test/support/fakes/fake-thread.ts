@@ -117,9 +117,12 @@ export class FakeThread implements HandlerThread {
 		this.#tellPart({ ...nothing(from, to), handled: messages, ...outcome });
 	}
 
-	/** What is left of the run from index `from` on was handled as far as index `to`, and no more of it will be. */
-	handledTo(to: number, from = this.pending?.from ?? 0): void {
-		this.#take()?.resolve({ ok: true, outcome: nothing(from, to) } as never);
+	/**
+	 * What is left of the run from index `from` on was handled as far as index `to`, and no more of it will be. `calledTo`: a call that failed
+	 * had the messages before this index.
+	 */
+	handledTo(to: number, from = this.pending?.from ?? 0, calledTo?: number): void {
+		this.#take()?.resolve({ ok: true, outcome: nothing(from, to), calledTo } as never);
 	}
 
 	/** The handler threw at the message with index `at` of the batch (the first of the run by default), all before it were handled. */

@@ -39,6 +39,16 @@ describe("a property that every object inherits", () => {
 	});
 });
 
+it("a batch whose half went well after a call with all of it had failed was called with all of it", async () => {
+	const call = async (from: number, to: number) => {
+		if (to - from > 2) throw new Error("one of four");
+		return { outcomes: [{ id: "a", fields: {} }, null], finishedTo: 1 };
+	};
+	const calls = { call, mayRenew: true, mustEnd: () => false, again: async () => null, failureIn: (error: unknown) => error as never };
+	const end = await callBatches(0, 4, collectorFor(4), calls);
+	expect(end).toEqual({ to: 2, failure: null, calledTo: 4, finished: { from: 0, to: 1 } });
+});
+
 it("a finishedTo that every object inherits leaves no message of a batch open", async () => {
 	const calls = { mayRenew: true, mustEnd: () => false, again: async () => null, failureIn: (error: unknown) => error as never };
 	Object.defineProperty(Object.prototype, "finishedTo", { value: true, configurable: true });
@@ -47,7 +57,7 @@ it("a finishedTo that every object inherits leaves no message of a batch open", 
 	const refused = await callBatches(0, 1, collectorFor(1), { ...calls, call: async () => ({}) });
 	Reflect.deleteProperty(Object.prototype, "finishedTo");
 	expect([end, String(refused.failure)]).toEqual([
-		{ to: 1, failure: null },
+		{ to: 1, failure: null, calledTo: 1 },
 		expect.stringContaining("handleMessages returns a list of 1 outcomes"),
 	]);
 });

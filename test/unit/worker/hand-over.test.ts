@@ -113,6 +113,16 @@ describe("a run that is handed over", () => {
 		expect([await settled(handed), handled, queue.queued]).toEqual([{ what: "done" }, [10, 11], 1]);
 	});
 
+	it.each([
+		["only what was answered", undefined, 11],
+		["also what a call had that failed before its half went well", 3, 13],
+	])("was with the handler: %s", async (_, calledTo, handedTo) => {
+		const { hand, queue } = await scene();
+		const { handed, thread } = await hand();
+		thread.handledTo(1, 0, calledTo);
+		expect([await settled(handed), queue.queued, queue.handedTo]).toEqual([{ what: "done" }, 2, handedTo]);
+	});
+
 	it("is cut short if what it gave so far is enough", async () => {
 		const { hand } = await scene({}, { goesOn: false });
 		const { thread } = await hand();
