@@ -239,7 +239,7 @@ export class Delivery {
 		const { clock, config } = this.#parts;
 		const deadline = clock.monotonic() + config.drain.timeoutMs;
 		this.#stopping.abort(new Error("stopping"));
-		// Where a topic has no id, the last commit asks for it first.
+		// The last commit may begin at the deadline; if a topic has no id, it asks Kafka whether that is still the same.
 		this.consumer.stopsBy(deadline + LEAST_COMMIT_MS);
 		const drained = await this.supervisor.shutdown();
 		this.#logs.dispose();

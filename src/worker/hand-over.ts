@@ -154,8 +154,11 @@ export class HandOver {
 		}
 		this.#handled(run, reply.outcome);
 		this.#over(run, initsOver);
-		if (reply.ok && reply.calledTo !== undefined) queue.begun({ ...run, to: reply.calledTo });
-		if (reply.ok) return reply.heldMb === undefined ? { what: "done" } : { what: "holds-too-much", heldMb: reply.heldMb };
+		if (reply.ok) {
+			const { calledTo = 0, heldMb } = reply;
+			if (calledTo > run.from) queue.begun({ ...run, to: calledTo });
+			return heldMb === undefined ? { what: "done" } : { what: "holds-too-much", heldMb };
+		}
 		const { failed, together = 1, failure, batched } = reply;
 		const offenders = { ...run, from: failed, to: failed + together };
 		// Calls that overlap, and the parts of a batch, may have been begun in any order.

@@ -167,7 +167,7 @@ export class MessageQueue {
 		this.#handed += to - from;
 	}
 
-	/** The handler had, or may have had, the messages of the run, also those that come back without an answer. Called once per run. */
+	/** The handler had, or may have had, the messages of the run, also those that come back without an answer. Called for parts of a run. */
 	begun({ held, to }: Run): void {
 		this.#handedTo = Math.max(this.#handedTo, (held.batch.offsets[to - 1] as number) + 1);
 	}

@@ -1,6 +1,6 @@
 /**
  * Explains why a topic is not in the cluster's list: it does not exist, or this user may not see it. Only a request for that very topic
- * tells the two apart, which takes the addon: without it, such a topic does not exist.
+ * tells the two apart, and that takes the addon. Without it, a hidden topic is taken for a missing one.
  */
 import { ExitError, exitCodes } from "../../core/errors.ts";
 import type { ConsumerClient } from "../client/consumer-client.ts";
@@ -16,7 +16,7 @@ export interface AbsentTopicParts {
 
 /** The error, with code `not_authorized` or `no_topic`. `otherwise` is appended if the topic does not exist. */
 export async function absentTopic({ client, kafka, wanted }: AbsentTopicParts, topic: string, otherwise: string): Promise<ExitError> {
-	// Not as a member: who runs a command may have no right to a group.
+	// The group's coordinator is not asked: whoever runs a command may have no right to a group.
 	const asked = { topicIds: (topics: readonly string[]) => client.topicIds(topics) };
 	const refusal = (await existingTopics(asked, [topic])).get(topic);
 	if (!refusal) return new ExitError(exitCodes.found, "no_topic", `there is no topic ${topic}${otherwise}`);

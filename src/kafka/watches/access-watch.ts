@@ -94,10 +94,10 @@ export class AccessWatch {
 		if (!this.#disposed) this.#problems = found;
 	}
 
-	/** If the group is refused to this user, nobody tells whether a topic is hidden or missing: what was known of it stays. */
+	/** If the group is refused to this user, nobody can say whether a topic is hidden or missing. Then what was known of it stays. */
 	async #lookAtTopics(note: (topic: string, code: number | null, words: string) => void, keep: (topic: string) => void): Promise<void> {
 		const topics = this.#parts.kafka.topics.filter((topic) => !topic.startsWith("^"));
-		const existing = await existingTopics(this.#parts.client(), topics).catch(refusedGroupOnly);
+		const existing = await existingTopics(this.#parts.client(), topics).catch(only(kafkaErrors.groupAuthorizationFailed));
 		if (existing instanceof KafkaError) {
 			note(GROUP, existing.kafkaCode, existing.message);
 			for (const topic of topics) keep(topic);
@@ -152,9 +152,10 @@ export async function existingTopics(
 ): Promise<Map<string, KafkaError | null>> {
 	if (!client) throw new KafkaError("not connected to Kafka", kafkaErrors.state);
 	const found = new Map<string, KafkaError | null>();
-	const together = await client.topicIds(topics).catch(refusedOnly);
+	const together = await client.topicIds(topics).catch(only(kafkaErrors.topicAuthorizationFailed));
 	for (const topic of topics) {
-		const ids = together instanceof KafkaError ? await client.topicIds([topic]).catch(refusedOnly) : together;
+		const ids =
+			together instanceof KafkaError ? await client.topicIds([topic]).catch(only(kafkaErrors.topicAuthorizationFailed)) : together;
 		if (ids instanceof KafkaError) found.set(topic, ids);
 		else if (ids.has(topic)) found.set(topic, null);
 		else {
@@ -179,12 +180,10 @@ async function refusalOf(call: () => Promise<unknown>): Promise<KafkaError | nul
 	}
 }
 
-function refusedGroupOnly(error: unknown): KafkaError {
-	if (error instanceof KafkaError && error.kafkaCode === kafkaErrors.groupAuthorizationFailed) return error;
-	throw error;
-}
-
-function refusedOnly(error: unknown): KafkaError {
-	if (error instanceof KafkaError && error.kafkaCode === kafkaErrors.topicAuthorizationFailed) return error;
-	throw error;
+/** Returns the error if it has this code, and throws any other. */
+function only(code: number): (error: unknown) => KafkaError {
+	return (error) => {
+		if (error instanceof KafkaError && error.kafkaCode === code) return error;
+		throw error;
+	};
 }

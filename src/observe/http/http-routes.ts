@@ -15,10 +15,10 @@ import type { HttpServerOptions } from "./http-server.ts";
 const paths = ["/metrics", "/healthz", "/readyz", "/status"];
 const NO_TOKEN = "/status names hosts, keys and errors: beyond loopback it needs http.token";
 
-/** What answers a server's requests. `isLocal`: it listens on loopback. */
+/** What answers a server's requests. `isLocal`: true once it is known to listen on loopback. */
 export function routesOf(
 	{ metrics, readiness, isEmbedded = false, status, control, token = "", mask = (text) => text, onError }: HttpServerOptions,
-	isLocal: boolean,
+	isLocal: () => boolean,
 ): RequestListener {
 	const app = new Hono();
 	const json = (context: Context, answer: object, status: 200 | 503 = 200) =>
@@ -27,9 +27,9 @@ export function routesOf(
 			status,
 			{ "Content-Type": "application/json" },
 		);
-	const mayKnow = (context: Context) => isLocal || bringsToken(context.req.header("authorization"), token);
+	const mayKnow = (context: Context) => isLocal() || bringsToken(context.req.header("authorization"), token);
 	app.use(async (context, next) => {
-		if (isLocal && !isLoopbackName(hostOf(context))) {
+		if (isLocal() && !isLoopbackName(hostOf(context))) {
 			return refuse(context, 403, "forbidden_host", "the Host header must name this machine's loopback address");
 		}
 		const isControl =

@@ -1,11 +1,8 @@
 /**
- * The daemon's HTTP server: listens, hands each request to http-routes.ts, closes. Functions passed in give the answers, so it knows nothing
- * of the daemon.
- *
- * The routes are loaded with the first request, or soon after the start: Hono, and Node's `fetch` under it, take 40 ms of CPU that the
- * start has a better use for. Requests wait for them.
+ * The daemon's HTTP server: listens, hands each request to http-routes.ts, closes. Functions passed in give the answers, so it knows
+ * nothing of the daemon.
  */
-import { createServer, type IncomingMessage, type RequestListener, type Server, type ServerResponse } from "node:http";
+import { createServer, type IncomingMessage, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import type { Clock } from "../../core/clock.ts";
 import { ExitError, exitCodes, messageOf } from "../../core/errors.ts";
@@ -14,6 +11,7 @@ import type { RenderedMetrics } from "../metrics/metrics.ts";
 import type { ReadinessReport } from "../readiness.ts";
 import type { Status } from "../status.ts";
 import type { HttpControl } from "./http-control.ts";
+import { routesOf } from "./http-routes.ts";
 
 /** Where to listen and what to answer. */
 export interface HttpServerOptions {
@@ -47,8 +45,6 @@ export interface HttpServer extends AsyncDisposable {
 }
 
 const GRACE_MS = 1000;
-/** By then the daemon has asked to join its group. */
-const LOAD_AFTER_MS = 1000;
 /** Short: no request has a large body. */
 const timeouts = { headersTimeout: 5000, requestTimeout: 5000, connectionsCheckingInterval: 1000, keepAliveTimeout: 5000 };
 
@@ -56,20 +52,11 @@ const timeouts = { headersTimeout: 5000, requestTimeout: 5000, connectionsChecki
  * Resolves once it listens. Rejects with ExitError (usage): `port_in_use` if the port is taken, `port_forbidden` if it needs a privilege,
  * `http_host` if the address is not this machine's, or is not loopback and control has no token.
  */
-export async function createHttpServer(options: HttpServerOptions, load = loadRoutes): Promise<HttpServer> {
+export async function createHttpServer(options: HttpServerOptions): Promise<HttpServer> {
 	// Known only once it listens: a host name may resolve to anything.
 	let isLocal = false;
-	let routes: Promise<RequestListener> | null = null;
-	const loaded = () => {
-		routes ??= load().then(({ routesOf }) => routesOf(options, isLocal));
-		return routes;
-	};
-	const server = createServer(timeouts, (request, response) => {
-		loaded().then(
-			(answer) => answer(withPlainHost(request), response),
-			(error) => unanswered(options, request, response, error),
-		);
-	});
+	const answer = routesOf(options, () => isLocal);
+	const server = createServer(timeouts, (request, response) => answer(withPlainHost(request), response));
 	await listen(server, options);
 	// A connection that could not be accepted (no descriptors left) must not end the daemon.
 	server.on("error", (error) => options.onError?.("", error));
@@ -80,20 +67,13 @@ export async function createHttpServer(options: HttpServerOptions, load = loadRo
 		server.close();
 		throw new ExitError(exitCodes.usage, "http_host", `http.host: ${options.host} is ${host}, not loopback: http.admin needs http.token`);
 	}
-	// Not first with a request: after an upgrade in place the file may be gone.
-	const soon = options.clock.after(LOAD_AFTER_MS, () => void loaded().catch((error: unknown) => options.onError?.("", error)));
 	const url = `http://${family === "IPv6" ? `[${host}]` : host}:${port}`;
 	let closing: Promise<void> | undefined;
 	const close = (graceMs = GRACE_MS) => {
-		soon.cancel();
 		closing ??= closeServer(server, graceMs, options.clock);
 		return closing;
 	};
 	return { host, port, url, close, [Symbol.asyncDispose]: () => close() };
-}
-
-function loadRoutes(): Promise<typeof import("./http-routes.ts")> {
-	return import("./http-routes.ts");
 }
 
 /** Rewrites the Host header as a URL has it: the adaptor answers another spelling (capitals, a mapped address) with an empty 400. */
@@ -104,12 +84,6 @@ function withPlainHost(request: IncomingMessage): IncomingMessage {
 		// The adaptor refuses an invalid host. URL.canParse is no help: after V8 has compiled it, it accepts some of them.
 	}
 	return request;
-}
-
-/** The routes could not be loaded: an upgrade in place took their file away. */
-function unanswered({ onError }: HttpServerOptions, { url = "" }: IncomingMessage, response: ServerResponse, error: unknown): void {
-	onError?.(url, error);
-	response.writeHead(500).end();
 }
 
 /** Rejects if `createHttpServer` could not listen there now; nothing listens afterwards. For callers with much to do before. */

@@ -24,8 +24,8 @@ export interface DaemonLogger extends Logger {
 const MASK = "***";
 const secretKeys = ["password", "secret", "token", "sasl"];
 
-/** Loaded only for a terminal: most daemons write JSON, and start sooner without it. */
-function readable(): typeof import("pino-pretty") {
+/** Loaded only to write text: most daemons write JSON. */
+function textPrinter(): typeof import("pino-pretty") {
 	return createRequire(import.meta.url)("pino-pretty");
 }
 
@@ -39,7 +39,7 @@ export function createLogger(config: LogConfig, stream: OutputStream, mask = kno
 	const asText = config.format === "text" || (config.format === "auto" && stream.isTTY === true);
 	const output = new LogOutput(stream);
 	const pretty = asText
-		? readable().prettyFactory({
+		? textPrinter().prettyFactory({
 				// https://no-color.org
 				colorize: stream.isTTY === true && !process.env.NO_COLOR,
 				translateTime: "SYS:HH:MM:ss.l",

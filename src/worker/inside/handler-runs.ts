@@ -238,7 +238,7 @@ function inOneCall(run: HandlerRun): Way {
 		const { to, failure, calledTo, together = 1 } = end;
 		if (failure) return { ok: false, outcome: results.take(to), failed: to, together, failure, terminated, batched: true };
 		const outcome = results.take(to, end.finished ? { finished: end.finished } : {});
-		return { ok: true, outcome, terminated, ...(calledTo > to ? { calledTo } : {}) };
+		return { ok: true, outcome, terminated, calledTo };
 	};
 	return [parts, go];
 }

@@ -87,8 +87,8 @@ export type RunReply = {
 	| {
 			readonly ok: true;
 			/**
-			 * Messages before this index were in a call, too: in one that failed, and whose first half went well. Absent: only those of the outcome
-			 * were.
+			 * The handler had all messages before this index, perhaps in a call that failed and whose first half went well then. Absent: those of
+			 * the outcome.
 			 */
 			readonly calledTo?: number;
 	  }

@@ -1,6 +1,6 @@
 /**
- * Options of tests that need the addon: left out where POCKAFFE_NATIVE=off, and where it could not be compiled (addon.ts beside it says so),
- * which CI doesn't allow.
+ * Options of tests that need the addon: left out where POCKAFFE_NATIVE=off, and where it could not be compiled (addon.ts beside it says
+ * so), which CI doesn't allow.
  */
 import { nativeMissing } from "../../../src/kafka/native.ts";
 

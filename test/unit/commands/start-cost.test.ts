@@ -71,9 +71,11 @@ describe("what is loaded", () => {
 	it("for run is what a daemon works with", () => {
 		const { packages, builtIns, own } = loadedWith("src/commands/run.ts");
 		expect(packages.filter((name) => name in dependencies)).toEqual([
+			"@hono/node-server",
 			"chokidar",
 			"eventemitter3",
 			"fastest-levenshtein",
+			"hono",
 			"node-rdkafka",
 			"pino",
 			"piscina",

@@ -115,7 +115,7 @@ export class HeldRows {
 		const waiting = this.#waiting.get(partitionName(submission));
 		if (!waiting) return false;
 		if (!this.#isInTheWay(waiting)) {
-			// It comes after those.
+			// What waited came first.
 			this.#letGo(waiting);
 			return false;
 		}

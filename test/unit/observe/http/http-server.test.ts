@@ -3,7 +3,6 @@ import { createServer } from "node:net";
 import { afterEach, describe, expect, it, vi } from "vitest";
 import { systemClock } from "../../../../src/core/clock.ts";
 import { isLoopbackName } from "../../../../src/core/loopback.ts";
-import * as routes from "../../../../src/observe/http/http-routes.ts";
 import { createHttpServer, type HttpServer, type HttpServerOptions } from "../../../../src/observe/http/http-server.ts";
 import type { ReadinessReport } from "../../../../src/observe/readiness.ts";
 import type { Status } from "../../../../src/observe/status.ts";
@@ -21,8 +20,8 @@ afterEach(async () => {
 	server = undefined;
 });
 
-async function start(overrides: Partial<HttpServerOptions> = {}, load?: () => Promise<typeof routes>): Promise<HttpServer> {
-	const options: HttpServerOptions = {
+async function start(overrides: Partial<HttpServerOptions> = {}): Promise<HttpServer> {
+	server = await createHttpServer({
 		host: "127.0.0.1",
 		port: 0,
 		metrics: async () => ({ contentType: "text/plain; version=0.0.4; charset=utf-8", body: "up 1\n" }),
@@ -30,8 +29,7 @@ async function start(overrides: Partial<HttpServerOptions> = {}, load?: () => Pr
 		status: () => ({ version: "1.2.3" }) as Status,
 		clock: systemClock,
 		...overrides,
-	};
-	server = await createHttpServer(options, load);
+	});
 	return server;
 }
 
@@ -77,36 +75,6 @@ describe("HTTP server", () => {
 		expect([post.status, post.headers.get("allow")]).toEqual([405, "GET, HEAD"]);
 		const head = await fetch(`${url}/metrics`, { method: "HEAD" });
 		expect([head.status, await head.text()]).toEqual([200, ""]);
-	});
-
-	it("loads its routes once, a second after it listens, or with a request, which waits for them", async () => {
-		const clock = new ManualClock();
-		const loads: (() => void)[] = [];
-		const emitted = vi.spyOn(Server.prototype, "emit");
-		const load = () => new Promise<typeof routes>((resolve) => loads.push(() => resolve(routes)));
-		const idle = await start({ clock }, load);
-		await clock.advance(999);
-		expect(loads).toHaveLength(0);
-		await clock.advance(1);
-		expect(loads.splice(0)).toHaveLength(1);
-		await idle.close(0);
-		const { url } = await start({ clock }, load);
-		const answers = Promise.all([fetch(`${url}/healthz`), fetch(`${url}/healthz`)]);
-		await vi.waitFor(() => expect(emitted.mock.calls.filter(([event]) => (event as string) === "request")).toHaveLength(2), {
-			timeout: 60_000,
-		});
-		loads[0]?.();
-		expect((await answers).map(({ status }) => status)).toEqual([200, 200]);
-		await clock.advance(10_000);
-		expect(loads).toHaveLength(1);
-	});
-
-	it("answers 500 where its routes are gone, and tells who wants to know", async () => {
-		const failures: string[] = [];
-		const onError = (path: string, error: unknown) => failures.push(`${path}: ${(error as Error).message}`);
-		const { url } = await start({ onError }, () => Promise.reject(new Error("no such file")));
-		const response = await fetch(`${url}/readyz`);
-		expect([response.status, await response.text(), failures]).toEqual([500, "", ["/readyz: no such file"]]);
 	});
 
 	it("shows no stack of an answer that failed, and tells who wants to know", async () => {
