@@ -90,7 +90,7 @@ export class KafkaOffsetStore implements OffsetStore {
 	 * start that is noted meanwhile.
 	 */
 	async claim(partitions: readonly TopicPartition[]): Promise<readonly StoredOffset[]> {
-		await this.#answered();
+		await this.answered();
 		const claimed = await this.#connected.committed(partitions);
 		for (const each of claimed) {
 			if (each.offset === null) this.#known.delete(partitionName(each));
@@ -137,8 +137,13 @@ export class KafkaOffsetStore implements OffsetStore {
 		return this.#notes.forget(partitions);
 	}
 
+	/** True if Kafka has, or had, an offset for this partition, as far as this member knows. */
+	knows(partition: TopicPartition): boolean {
+		return this.#known.has(partitionName(partition));
+	}
+
 	/** Resolves when no commit is under way, or after a short wait. */
-	#answered(): Promise<void> {
+	answered(): Promise<void> {
 		return new Promise((resolve) => {
 			const timer = this.#clock.after(COMMIT_UNDER_WAY_MS, resolve);
 			void this.#underWay.then(() => {
@@ -190,8 +195,6 @@ export class MirroredOffsetStore implements OffsetStore {
 	readonly #table: FencedOffsets;
 	readonly #kafka: KafkaOffsetStore;
 	readonly #listener: MirrorListener;
-	/** How often each partition was claimed. */
-	readonly #claims = new Map<string, number>();
 
 	constructor(table: FencedOffsets, kafka: KafkaOffsetStore, listener: MirrorListener) {
 		this.#table = table;
@@ -203,37 +206,39 @@ export class MirroredOffsetStore implements OffsetStore {
 		return this.#table.stored(partitions);
 	}
 
+	/** Waits for a commit under way, as `KafkaOffsetStore.claim` does: the log that it was meant for may be gone. */
 	async claim(partitions: readonly TopicPartition[]): Promise<readonly StoredOffset[]> {
-		for (const name of partitions.map(partitionName)) this.#claims.set(name, (this.#claims.get(name) ?? 0) + 1);
+		await this.#kafka.answered();
 		// `forgotten` remembers which partitions have an offset in Kafka, so that its disappearance is noticed even if our own copy never gets
 		// there. If Kafka does not answer, a later look reads them.
 		const [claimed] = await Promise.all([this.#table.claim(partitions), this.#kafka.forgotten(partitions).catch(() => {})]);
 		return claimed;
 	}
 
-	async begin(starts: readonly ReachedPosition[]): Promise<readonly ReachedPosition[]> {
-		const begun = await this.#table.begin(starts);
-		await this.#mirror(begun);
-		return begun;
+	/** Kafka's copy follows with `goOn`. */
+	begin(starts: readonly ReachedPosition[]): Promise<readonly ReachedPosition[]> {
+		return this.#table.begin(starts);
 	}
 
-	goOn(starts: readonly ReachedPosition[]): Promise<void> {
-		return this.#mirror(starts);
+	/**
+	 * Rejects if Kafka has no copy of a partition whose topic has no id: its disappearance is all that tells that the topic was made again.
+	 */
+	async goOn(starts: readonly ReachedPosition[]): Promise<void> {
+		await this.#mirror(starts);
+		const unmarked = starts.filter((start) => start.logId === null && !this.#kafka.knows(start));
+		if (unmarked.length > 0) throw new Error(`Kafka has no copy yet of the offsets of ${unmarked.map(partitionName).join(", ")}`);
 	}
 
-	/** Nothing to do: the table itself is the note. */
-	async note(): Promise<readonly TopicPartition[]> {
-		return [];
-	}
-
-	async commit(offsets: readonly ReachedPosition[]): Promise<void> {
-		const claims = new Map(this.#claims);
-		const displaced = await this.#table.store(offsets);
-		const names = new Set(displaced.map(partitionName));
-		// While the table took long to answer, the partition may have begun anew with another log: Kafka accepts an offset by topic name.
-		const isCurrent = (name: string) => !names.has(name) && this.#claims.get(name) === claims.get(name);
-		await this.#mirror(offsets.filter((each) => isCurrent(partitionName(each))));
+	/** Stores the offsets. Whether each log is still the same is checked once more before Kafka's copy follows: the table may be slow. */
+	async note(positions: readonly ReachedPosition[]): Promise<readonly TopicPartition[]> {
+		const displaced = await this.#table.store(positions);
 		if (displaced.length > 0) this.#listener.displaced(displaced);
+		return displaced;
+	}
+
+	/** Kafka's copy follows. Does not reject. */
+	commit(offsets: readonly ReachedPosition[]): Promise<void> {
+		return this.#mirror(offsets);
 	}
 
 	/** Needed for partitions without messages: they store nothing, so nothing else would find a changed offset. */
