@@ -168,12 +168,15 @@ export class HeldRows {
 		const { ended, isStuck } = this.#parts;
 		waiting.isPassing = true;
 		while (held.rows.length > 0) {
+			const wasStuck = isStuck(partition);
 			const hasMoved = await this.#pass(waiting);
 			if (ended.aborted) return;
 			if (hasMoved || (await this.#stepAside(waiting))) continue;
 			if (ended.aborted) return;
 			waiting.isResting = isStuck(partition);
 			if (waiting.isResting) break;
+			// What was stuck may have been written behind the statement that missed it.
+			if (wasStuck) continue;
 			if (this.#parts.awaited.takes(partition, held.rows)) held.clear();
 			else this.#refuse(held);
 		}

@@ -85,3 +85,15 @@ it("nothing waits behind rows that were tried in vain while a row of their parti
 		["first", "second", "third"],
 	]);
 });
+
+it("a row that missed the one that was stuck is tried once more behind it: the stuck row may be written while the statement is under way", async () => {
+	const { held, lanes, stuck, tried, wentOn, comes } = scene();
+	stuck.is = true;
+	lanes.holds = false;
+	expect(comes("first")).toBe(true);
+	held.moved();
+	// The statement has read; now the stuck row is written, and the answer says what was read.
+	stuck.is = false;
+	await settle();
+	expect([tried, wentOn]).toEqual([[1, 1], ["first"]]);
+});
