@@ -54,6 +54,8 @@ export class OffsetTable {
 	/** Null until the table's columns were read. */
 	#statements: OffsetStatements | null = null;
 	readonly #claims = new Map<string, Claim>();
+	/** How often each partition was to be claimed. */
+	readonly #turns = new Map<string, number>();
 	/**
 	 * The last `look`, finished or not. Nothing is stored while it runs: if the table is restored between the two, one would hide that from
 	 * the other.
@@ -98,7 +100,10 @@ export class OffsetTable {
 
 	/** Raises the epochs of stored offsets, so that nobody else can store any more. Null if nothing is stored: then `begin` has to follow. */
 	async claim(partitions: readonly TopicPartition[]): Promise<TableOffset[]> {
-		for (const partition of partitions) this.#claims.delete(partitionName(partition));
+		for (const name of partitions.map(partitionName)) {
+			this.#claims.delete(name);
+			this.#turns.set(name, (this.#turns.get(name) ?? 0) + 1);
+		}
 		const rows = await this.#query(({ claim }) => claim, partitions);
 		this.#noteClaims(rows);
 		return found(partitions, rows);
@@ -122,10 +127,12 @@ export class OffsetTable {
 
 	/**
 	 * Stores offsets of claimed partitions whose stored row is still this member's last one; returns the others. A statement that arrives
-	 * late changes nothing that a later one stored. An offset whose partition is claimed anew before the statement is sent is dropped: it was
-	 * finished for the claim before. `anew`: the stored offset may belong to another log.
+	 * late changes nothing that a later one stored. An offset whose partition is claimed anew meanwhile is not told: it was finished for the
+	 * claim before. `anew`: the stored offset may belong to another log.
 	 */
 	async store(offsets: readonly ReachedPosition[], { anew = false } = {}): Promise<DisplacedOffset[]> {
+		const turns = new Map(offsets.map(partitionName).map((name) => [name, this.#turns.get(name)]));
+		const isSameTurn = (each: TopicPartition) => this.#turns.get(partitionName(each)) === turns.get(partitionName(each));
 		const claimed = offsets.flatMap((each) => {
 			const claim = this.#claims.get(partitionName(each));
 			return claim ? [{ ...each, claim }] : [];
@@ -138,9 +145,9 @@ export class OffsetTable {
 		const claims = new Map(held.map((each) => [partitionName(each), each.claim]));
 		for (const row of rows) answered(claims.get(nameOf(row)) as Claim, row);
 		const done = new Set([...rows.map(nameOf), ...dropped.map(partitionName)]);
-		const left = offsets.filter((each) => !done.has(partitionName(each)));
+		const left = offsets.filter((each) => !done.has(partitionName(each)) && isSameTurn(each));
 		if (left.length === 0) return [];
-		const displaced = await this.#displaced(left);
+		const displaced = (await this.#displaced(left)).filter(isSameTurn);
 		for (const partition of displaced) this.#claims.delete(partitionName(partition));
 		return displaced;
 	}
