@@ -132,7 +132,8 @@ export class NoteFence {
 		for (const { topic, partition } of partitions) {
 			const name = partitionName({ topic, partition });
 			const [last, noted, stored] = [before.get(name), this.#noted.get(name), notes.get(name)];
-			if (last === undefined || noted === undefined) continue;
+			// Less than before: this member began anew meanwhile, further back.
+			if (last === undefined || noted === undefined || noted.reached < last.reached) continue;
 			const { reached: expected, writtenAt } = last;
 			const found = stored ? stored.note.reached : null;
 			const isOlder = Number(stored?.version ?? 0) < writtenAt;

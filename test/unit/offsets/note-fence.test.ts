@@ -4,6 +4,7 @@ import { partitionName, type TopicPartition } from "../../../src/core/messages/m
 import type { NoteChange, PositionNote, StoredNote } from "../../../src/core/offsets/position-note.ts";
 import { NoteFence } from "../../../src/sink/offsets/note-fence.ts";
 import type { LeastReached, NotedReach, StartTable } from "../../../src/sink/offsets/start-table.ts";
+import { settle } from "../../support/fakes/manual-clock.ts";
 
 /** The table in memory: each write is one later than the one before. */
 class MemoryNotes {
@@ -195,6 +196,27 @@ describe("a look", () => {
 		expect(table.asked).toEqual([]);
 		expect(await fence.compare([at(0, 0)])).toEqual([]);
 		expect(table.asked).toEqual(["read"]);
+	});
+
+	it("takes no offset that this member sets back meanwhile for a database that was put back", async () => {
+		await fence.reach([at(0, 9)]);
+		let answerChange = () => {};
+		const isAnswered = new Promise<void>((resolve) => (answerChange = resolve));
+		// The change is in the table before the look, and is answered behind the look's first statement.
+		let asked = 0;
+		table.keepsNotes = async () => {
+			if (++asked === 2) await isAnswered;
+			return true;
+		};
+		const { read } = table;
+		table.read = async () => {
+			answerChange();
+			await settle();
+			return read.call(table);
+		};
+		const replaces = table.notes.get("t/0") as StoredNote;
+		const changed = fence.change([{ topic: "t", partition: 0, note: { ...begun(2), reached: 4 }, replaces }]);
+		expect([await fence.compare([at(0, 0)]), await changed]).toEqual([[], []]);
 	});
 
 	it("takes a log that took the other's place for no database that was put back", async () => {
