@@ -7,6 +7,7 @@ import { isUnconfigured, requireForRun } from "../config/required-keys.ts";
 import { ExitError, exitCodes } from "../core/errors.ts";
 import { isAlive } from "../core/is-alive.ts";
 import { readEmbeddedFile } from "../embedded/embedded-file.ts";
+import type { SetTo } from "../kafka/offsets/offset-plan.ts";
 import type { CommandContext } from "./command-context.ts";
 
 /** The configuration that the global options select. `withoutServers`: Kafka and the database are not needed, or are the embedded ones. */
@@ -27,11 +28,23 @@ export async function configHere(command: Command, context: CommandContext): Pro
 	return embedded.config === loaded.source && isUnconfigured(loaded.config) ? loaded : configOf(command, context);
 }
 
-/** The daemon's whole configuration, or that of this folder's embedded daemon. Throws ExitError (usage) if something is missing. */
-export async function daemonConfig(command: Command, context: CommandContext): Promise<LoadedConfig> {
+/**
+ * The daemon's whole configuration, or that of this folder's embedded daemon. `places`: places in the log that the user named, by option.
+ * Throws ExitError (usage) if something is missing, or if a place can't be found there.
+ */
+export async function daemonConfig(
+	command: Command,
+	context: CommandContext,
+	places: Readonly<Record<string, SetTo | undefined>> = {},
+): Promise<LoadedConfig> {
 	const { config, source } = await configHere(command, context);
 	const embedded = isUnconfigured(config) ? await readEmbeddedFile(context.cwd) : null;
-	if (embedded) return { config: withEmbeddedProfile(config, embedded), source };
+	if (embedded) {
+		const timed = Object.keys(places).find((option) => places[option]?.kind === "time");
+		const why = `${timed} is a time, but the embedded broker finds no message by its time: name an offset, earliest or latest`;
+		if (timed) throw new ExitError(exitCodes.usage, "embedded_times", why);
+		return { config: withEmbeddedProfile(config, embedded), source };
+	}
 	requireForRun(config, source);
 	return { config, source };
 }

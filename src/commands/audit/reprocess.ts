@@ -39,7 +39,7 @@ const MAX_LINES = 20;
 
 /** Prints the report; exit 1 if a message failed or a row was refused. */
 export async function reprocess(options: ReprocessOptions, command: Command, context: CommandContext): Promise<void> {
-	const { config } = await daemonConfig(command, context);
+	const { config } = await daemonConfig(command, context, { "--from": options.from, "--to": options.to });
 	const report = await reprocessWith(config, options, context);
 	if (!report) return;
 	if (options.json) print(context.stdout, JSON.stringify({ ...report, dryRun: options.dryRun === true }));

@@ -48,7 +48,7 @@ interface Setting {
 export async function setGroupsOffsets(group: string | undefined, command: Command, context: CommandContext): Promise<void> {
 	// `offsets` also has --topic and --json, and takes them if they follow `set`.
 	const options = command.optsWithGlobals<SetOptions>();
-	const { config: base } = await daemonConfig(command, context);
+	const { config: base } = await daemonConfig(command, context, { "--to": options.to });
 	const config = group === undefined ? base : { ...base, kafka: { ...base.kafka, group } };
 	await withSetting(config, context, async (setting, inspector) => {
 		const daemons = () => GroupDaemons.find(config.kafka.group, options.url ?? [], command, context);

@@ -2,7 +2,7 @@
 import type { Command } from "commander";
 import { partitionName, type TopicPartition } from "../../core/messages/message.ts";
 import { counted } from "../../core/text/counted.ts";
-import type { GroupDescription, MemberDescription } from "../../kafka/native.ts";
+import { type GroupDescription, type MemberDescription, nativeMissing } from "../../kafka/native.ts";
 import { ClusterInspector, type GroupOffset } from "../../kafka/topics.ts";
 import { refused } from "../../kafka/watches/rights.ts";
 import { type CommandContext, print } from "../command-context.ts";
@@ -49,8 +49,9 @@ export async function showOffsets(
 	);
 	print(context.stdout, table);
 	if (members) print(context.stderr, groupWords(group, members));
-	else if (embedded) print(context.stderr, "the embedded broker does not tell who has which partition: see pockaffe status");
-	else print(context.stderr, "who has which partition can't be told without the addon (binding.gyp-notes.md)");
+	else if (nativeMissing && !embedded)
+		print(context.stderr, "who has which partition can't be told without the addon (binding.gyp-notes.md)");
+	else print(context.stderr, `the ${embedded ? "embedded " : ""}broker does not tell who has which partition: see pockaffe status`);
 }
 
 /** The owner of a partition. */

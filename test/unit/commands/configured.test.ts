@@ -6,6 +6,7 @@ import { describe, expect, it } from "vitest";
 import type { CommandContext } from "../../../src/commands/command-context.ts";
 import { daemonConfig, kafkaOf } from "../../../src/commands/configured.ts";
 import { writeEmbeddedFile } from "../../../src/embedded/embedded-file.ts";
+import type { SetTo } from "../../../src/kafka/offsets/offset-plan.ts";
 import { temporaryFolder } from "../../support/temporary-folder.ts";
 
 const file = `
@@ -51,6 +52,16 @@ describe("a command beside an embedded daemon", () => {
 		await using at = await scene({ KAFKA_PASSWORD: "p", KAFKA_CA: "/ca.pem" });
 		const { kafka } = await kafkaOf(at.command, at.context);
 		expect([kafka.brokers, kafka.tls, kafka.sasl]).toEqual([["127.0.0.1:9"], {}, {}]);
+	});
+
+	it("may name an offset or an end of the log, but no time: the embedded broker would take the log's end for it", async () => {
+		await using at = await scene({});
+		const ask = (from: SetTo, to?: SetTo) => daemonConfig(at.command, at.context, { "--from": from, "--to": to });
+		const { config } = await ask({ kind: "offset", offset: 5 }, { kind: "latest" });
+		expect(config.kafka.brokers).toEqual(["127.0.0.1:9"]);
+		const why = "--to is a time, but the embedded broker finds no message by its time: name an offset, earliest or latest";
+		const refusal = { exitCode: 2, code: "embedded_times", message: why };
+		await expect(ask({ kind: "earliest" }, { kind: "time", timestampMs: 1_000 })).rejects.toMatchObject(refusal);
 	});
 
 	it("leaves nothing out where it names a broker after all: a real one would be met without TLS", async () => {
