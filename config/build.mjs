@@ -75,17 +75,6 @@ function licencesOf(files) {
 		.join(`\n${"-".repeat(78)}\n\n`);
 }
 
-/** The adapter of our HTTP server names two things of HTTP/2, which we don't serve: Node's module takes 15 ms of CPU to load. */
-const withoutHttp2 = {
-	name: "without-http2",
-	setup(built) {
-		built.onResolve({ filter: /^(node:)?http2$/ }, () => ({ path: "http2", namespace: "absent" }));
-		built.onLoad({ filter: /.*/, namespace: "absent" }, () => ({
-			contents: "export class Http2ServerRequest {} export const constants = {};",
-		}));
-	},
-};
-
 /** How both are bundled. */
 export const bundleOptions = {
 	bundle: true,
@@ -96,7 +85,6 @@ export const bundleOptions = {
 	external: ["node-rdkafka", "piscina"],
 	// Of packages that are CommonJS.
 	banner: { js: 'import { createRequire as requireFrom } from "node:module"; const require = requireFrom(import.meta.url);' },
-	plugins: [withoutHttp2],
 	sourcemap: true,
 	sourcesContent: false,
 	logLevel: "warning",

@@ -2,11 +2,11 @@
  * Control over HTTP: pause, resume and restart a partition, skip a message, set offsets, drain. Only with `http.admin`, and with the token
  * if one is set. Functions passed in do the work.
  */
-import type { Context, Hono } from "hono";
 import { partitionName, type TopicPartition } from "../../core/messages/message.ts";
 import { LONGEST_WHY, type SkipOutcome } from "../../core/messages/skip-outcome.ts";
 import type { OffsetsSetOutcome, WantedOffset } from "../../core/offsets/set-offset.ts";
 import { bringsToken } from "./bearer-token.ts";
+import { type HttpAnswer, type HttpRequest, json, NEEDS_TOKEN, refusal, unauthorized } from "./http-answer.ts";
 
 /** What may be done to a partition. */
 const partitionActions = ["pause", "resume", "restart"] as const;
@@ -25,75 +25,95 @@ export interface HttpControl {
 	readonly drain: () => void;
 }
 
-/** Adds the routes to `app`. `token`: the bearer token; empty: none is needed. */
-export function addControl(app: Hono, { control, skip, setOffsets, drain }: HttpControl, token: string): void {
-	const permitted = (context: Context) => {
-		// Only browsers send Origin: it names the web page that asks.
-		if (context.req.header("origin") !== undefined) return refusal(context, 403, "forbidden_origin", "requests of web pages are refused");
-		if (token === "" || bringsToken(context.req.header("authorization"), token)) return null;
-		context.header("WWW-Authenticate", "Bearer");
-		return refusal(context, 401, "unauthorized", "Authorization: Bearer <http.token> is needed");
-	};
-	app.post("/partitions/:topic/:partition/skip", async (context) => {
-		const refused = permitted(context);
-		if (refused) return refused;
-		const { topic, partition: number } = context.req.param();
-		const { offset, why } = (await context.req.json().catch(() => null)) ?? {};
-		if (!/^\d+$/.test(number) || !Number.isSafeInteger(offset) || offset < 0 || typeof why !== "string" || why.length > LONGEST_WHY)
-			return refusal(
-				context,
-				400,
-				"bad_request",
-				`send JSON: {"offset": 42, "why": "who wants it, and why (up to ${LONGEST_WHY} characters)"}`,
-			);
-		const partition = { topic, partition: Number(number) };
-		const found = await skip(partition, offset, why);
-		if (!found || found.outcome === "released") return notAssigned(context, partition);
-		const answer = { ...partition, offset, ...found };
-		if (found.outcome === "skipped") return context.json(answer);
-		if (found.outcome === "asked") return context.json(answer, 202);
-		return refusal(context, 409, found.outcome, skipWords(answer));
-	});
-	app.post("/partitions/:topic/:partition/:action", (context) => {
-		const refused = permitted(context);
-		if (refused) return refused;
-		const { topic, partition: number, action } = context.req.param();
-		const partition = Number(number);
-		const isKnown = (partitionActions as readonly string[]).includes(action);
-		if (!isKnown || !/^\d+$/.test(number))
-			return refusal(context, 404, "not_found", `POST /partitions/{topic}/{partition}/${partitionActions.join("|")}`);
-		if (!control({ topic, partition }, action as PartitionAction)) {
-			return notAssigned(context, { topic, partition });
-		}
-		return context.json({ topic, partition, action });
-	});
-	app.post("/offsets", async (context) => {
-		const refused = permitted(context);
-		if (refused) return refused;
-		const { id, offsets } = (await context.req.json().catch(() => null)) ?? {};
-		if (typeof id !== "string" || id === "" || id.length > LONGEST_ID || !Array.isArray(offsets) || !offsets.every(isWanted))
-			return refusal(context, 400, "bad_request", 'send JSON: {"id": "a new one", "offsets": [{"topic": "t", "partition": 0, "to": 42}]}');
-		const found = await setOffsets(id, offsets);
-		if (found.outcome === "set") return context.json(found);
-		if (found.outcome === "asked") return context.json(found, 202);
-		if (found.outcome === "refused") return refusal(context, 409, "refused", found.why);
-		return refusal(context, 409, "busy", "offsets are being set by somebody else just now; nothing was changed");
-	});
-	app.post("/drain", (context) => {
-		const refused = permitted(context);
-		if (refused) return refused;
-		drain();
-		return context.json({ action: "drain" }, 202);
-	});
+/** True if the request is for a path of these. */
+export function isControl({ path }: HttpRequest): boolean {
+	return path === "/drain" || path === "/offsets" || path.startsWith("/partitions/");
+}
+
+/** Carries out a request for one of these paths; null if there is no such path. `token`: the bearer token; empty: none is needed. */
+export async function controlRoute(request: HttpRequest, control: HttpControl, token: string): Promise<HttpAnswer | null> {
+	const run = routeOf(request, control);
+	return run && (refusedTo(request, token) ?? (await run()));
+}
+
+function routeOf(request: HttpRequest, control: HttpControl): (() => HttpAnswer | Promise<HttpAnswer>) | null {
+	if (request.path === "/offsets") return () => setOffsets(request, control);
+	if (request.path === "/drain") {
+		return () => {
+			control.drain();
+			return json({ action: "drain" }, { status: 202 });
+		};
+	}
+	const [, topic, number, action, ...rest] = request.parts ?? [];
+	if (topic === undefined || number === undefined || action === undefined || rest.length > 0) return null;
+	const partition = { topic, partition: /^\d+$/.test(number) ? Number(number) : null };
+	return action === "skip" ? () => skip(partition, request, control) : () => act(partition, action, control);
+}
+
+function refusedTo({ headers }: HttpRequest, token: string): HttpAnswer | null {
+	// Only browsers send Origin: it names the web page that asks.
+	if (headers.origin !== undefined) return refusal(403, "forbidden_origin", "requests of web pages are refused");
+	if (token === "" || bringsToken(headers.authorization, token)) return null;
+	return unauthorized(NEEDS_TOKEN);
+}
+
+/** A partition as the path names it; null: that is no number. */
+interface NamedPartition {
+	readonly topic: string;
+	readonly partition: number | null;
+}
+
+async function skip({ topic, partition: number }: NamedPartition, request: HttpRequest, control: HttpControl): Promise<HttpAnswer> {
+	const { offset, why } = fieldsOf(await request.json());
+	if (number === null || !isOffset(offset) || typeof why !== "string" || why.length > LONGEST_WHY) {
+		const message = `send JSON: {"offset": 42, "why": "who wants it, and why (up to ${LONGEST_WHY} characters)"}`;
+		return refusal(400, "bad_request", message);
+	}
+	const partition = { topic, partition: number };
+	const found = await control.skip(partition, offset, why);
+	if (!found || found.outcome === "released") return notAssigned(partition);
+	const answer = { ...partition, offset, ...found };
+	if (found.outcome === "skipped") return json(answer);
+	if (found.outcome === "asked") return json(answer, { status: 202 });
+	return refusal(409, found.outcome, skipWords(answer));
+}
+
+function act({ topic, partition }: NamedPartition, action: string, { control }: HttpControl): HttpAnswer {
+	if (partition === null || !isAction(action))
+		return refusal(404, "not_found", `POST /partitions/{topic}/{partition}/${partitionActions.join("|")}`);
+	return control({ topic, partition }, action) ? json({ topic, partition, action }) : notAssigned({ topic, partition });
+}
+
+async function setOffsets(request: HttpRequest, control: HttpControl): Promise<HttpAnswer> {
+	const { id, offsets } = fieldsOf(await request.json());
+	if (typeof id !== "string" || id === "" || id.length > LONGEST_ID || !Array.isArray(offsets) || !offsets.every(isWanted))
+		return refusal(400, "bad_request", 'send JSON: {"id": "a new one", "offsets": [{"topic": "t", "partition": 0, "to": 42}]}');
+	const found = await control.setOffsets(id, offsets);
+	if (found.outcome === "set") return json(found);
+	if (found.outcome === "asked") return json(found, { status: 202 });
+	if (found.outcome === "refused") return refusal(409, "refused", found.why);
+	return refusal(409, "busy", "offsets are being set by somebody else just now; nothing was changed");
+}
+
+function fieldsOf(body: unknown): Readonly<Record<string, unknown>> {
+	return typeof body === "object" && body !== null ? (body as Record<string, unknown>) : {};
+}
+
+function isAction(action: string): action is PartitionAction {
+	return (partitionActions as readonly string[]).includes(action);
+}
+
+function isOffset(number: unknown): number is number {
+	return Number.isSafeInteger(number) && (number as number) >= 0;
 }
 
 function isWanted(each: unknown): each is WantedOffset {
 	const { topic, partition, to } = (each ?? {}) as Partial<Record<keyof WantedOffset, unknown>>;
-	return typeof topic === "string" && [partition, to].every((number) => Number.isSafeInteger(number) && (number as number) >= 0);
+	return typeof topic === "string" && [partition, to].every(isOffset);
 }
 
-function notAssigned(context: Context, partition: TopicPartition): Response {
-	return refusal(context, 404, "not_assigned", `${partitionName(partition)} is not assigned to this member`);
+function notAssigned(partition: TopicPartition): HttpAnswer {
+	return refusal(404, "not_assigned", `${partitionName(partition)} is not assigned to this member`);
 }
 
 function skipWords({ topic, partition, offset, outcome, position }: SkipOutcome & TopicPartition & { readonly offset: number }): string {
@@ -106,8 +126,4 @@ function skipWords({ topic, partition, offset, outcome, position }: SkipOutcome 
 		default:
 			return `${what} is finished already, or is no message (compacted, or a transaction's mark)`;
 	}
-}
-
-function refusal(context: Context, status: 400 | 401 | 403 | 404 | 409, code: string, message: string): Response {
-	return context.json({ error: { code, message } }, status);
 }

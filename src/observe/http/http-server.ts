@@ -2,7 +2,7 @@
  * The daemon's HTTP server: listens, hands each request to http-routes.ts, closes. Functions passed in give the answers, so it knows
  * nothing of the daemon.
  */
-import { createServer, type IncomingMessage, type Server } from "node:http";
+import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import type { Clock } from "../../core/clock.ts";
 import { ExitError, exitCodes, messageOf } from "../../core/errors.ts";
@@ -55,8 +55,10 @@ const timeouts = { headersTimeout: 5000, requestTimeout: 5000, connectionsChecki
 export async function createHttpServer(options: HttpServerOptions): Promise<HttpServer> {
 	// Known only once it listens: a host name may resolve to anything.
 	let isLocal = false;
-	const answer = routesOf(options, () => isLocal);
-	const server = createServer(timeouts, (request, response) => answer(withPlainHost(request), response));
+	const server = createServer(
+		timeouts,
+		routesOf(options, () => isLocal),
+	);
 	await listen(server, options);
 	// A connection that could not be accepted (no descriptors left) must not end the daemon.
 	server.on("error", (error) => options.onError?.("", error));
@@ -74,16 +76,6 @@ export async function createHttpServer(options: HttpServerOptions): Promise<Http
 		return closing;
 	};
 	return { host, port, url, close, [Symbol.asyncDispose]: () => close() };
-}
-
-/** Rewrites the Host header as a URL has it: the adaptor answers another spelling (capitals, a mapped address) with an empty 400. */
-function withPlainHost(request: IncomingMessage): IncomingMessage {
-	try {
-		request.headers.host &&= new URL(`http://${request.headers.host}`).host;
-	} catch {
-		// The adaptor refuses an invalid host. URL.canParse is no help: after V8 has compiled it, it accepts some of them.
-	}
-	return request;
 }
 
 /** Rejects if `createHttpServer` could not listen there now; nothing listens afterwards. For callers with much to do before. */

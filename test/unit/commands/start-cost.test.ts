@@ -2,6 +2,7 @@
  * What is loaded before a command does anything: Node takes about a millisecond of CPU for each file, and a daemon that starts late is a
  * partition that stands still. Whoever adds an import here that only some commands or moments need, loads it there.
  */
+import { execFileSync } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { build, type Metafile } from "esbuild";
@@ -71,11 +72,9 @@ describe("what is loaded", () => {
 	it("for run is what a daemon works with", () => {
 		const { packages, builtIns, own } = loadedWith("src/commands/run.ts");
 		expect(packages.filter((name) => name in dependencies)).toEqual([
-			"@hono/node-server",
 			"chokidar",
 			"eventemitter3",
 			"fastest-levenshtein",
-			"hono",
 			"node-rdkafka",
 			"pino",
 			"piscina",
@@ -87,5 +86,12 @@ describe("what is loaded", () => {
 		expect(builtIns).toContain("node:http");
 		expect(builtIns.filter((path) => /http2|inspector|repl/.test(path))).toEqual([]);
 		expect(own.filter((path) => /^src\/(audit|commands\/(audit|check|dead-letters|offsets|terminal))/.test(path))).toEqual([]);
+	});
+
+	it("for run is without Node's fetch, which whoever names Request or Response loads", () => {
+		const script = `await import("./dist/commands/run.js"); console.log(JSON.stringify(process.moduleLoadList))`;
+		const loaded = execFileSync(process.execPath, ["--input-type=module", "-e", script], { cwd: root, encoding: "utf8" });
+		expect(loaded).toContain("NativeModule http");
+		expect(loaded).not.toContain("undici");
 	});
 });

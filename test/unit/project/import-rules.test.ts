@@ -32,7 +32,6 @@ const homes: Readonly<Record<string, string>> = {
 	postgres: "sink",
 	"prom-client": "observe",
 	pino: "observe",
-	hono: "observe",
 	commander: "commands",
 };
 

@@ -96,6 +96,29 @@ describe("control over HTTP", () => {
 		expect(wanted).toHaveLength(4);
 	});
 
+	it("reads a body of 1 MiB at most, and answers whoever sends more, or no JSON", async () => {
+		const { url } = await start({ setOffsets: async () => ({ outcome: "asked" }) });
+		const offsets = [{ topic: "t", partition: 0, to: 9 }];
+		const padded = (bytes: number) => {
+			const text = JSON.stringify({ id: "a", offsets });
+			return text + " ".repeat(bytes - text.length);
+		};
+		const statuses = [];
+		for (const body of [padded(1024 * 1024), padded(1024 * 1024 + 1), padded(8 * 1024 * 1024), "{", "", "\ufeff[]"])
+			statuses.push((await fetch(`${url}/offsets`, { method: "POST", body })).status);
+		expect(statuses).toEqual([202, 400, 400, 400, 400, 400]);
+	});
+
+	it("knows no other path of a partition, and none that can't be decoded", async () => {
+		const { post, asked } = await start({});
+		const paths = ["/partitions/", "/partitions/t/0", "/partitions/t/0/pause/now", "/partitions/t/0/%zz", "/partitions/%E0%A4%A/0/pause"];
+		const statuses = [];
+		for (const path of paths) statuses.push(await post(path));
+		expect(statuses).toEqual([404, 404, 404, 404, 404]);
+		expect([await post("/drain?now"), await post("/drain/")]).toEqual([202, 405]);
+		expect(asked).toEqual(["drain"]);
+	});
+
 	it("wants the token where one is set, and nothing from web pages", async () => {
 		const { post, asked } = await start({}, { token: "s3cret" });
 		expect([
