@@ -24,4 +24,19 @@ export const equivalents: readonly Equivalent[] = [
 		line: "for (let round = 0; this.#findings.comingBack > 0 && lookedAt(this.#findings.counts).share < share; round++) {",
 		why: "The number only names a round's own files.",
 	},
+	{
+		file: "src/kafka/dead-letters/dead-letter-topic-store.ts",
+		line: "const headers = letterHeaders({ ...failed, reason: failure.reason }, this.#parts, { ageMs: 1, isBrief });",
+		why: "A millisecond is nothing beside the ten seconds by which the clocks of machines may differ.",
+	},
+	{
+		file: "src/kafka/producing/record-producer.ts",
+		line: "#nextNumber = 1;",
+		why: "The numbers of records only have to ascend.",
+	},
+	{
+		file: "src/kafka/watches/access-watch.ts",
+		line: "this.#problems = found;",
+		why: "Nobody asks a disposed watch for its problems.",
+	},
 ];

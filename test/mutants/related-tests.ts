@@ -59,7 +59,7 @@ export class RelatedTests {
 export function knownDurations(root: string): ReadonlyMap<string, number> {
 	const [known] = filesBelow(root, "node_modules/.vite/vitest", "results.json");
 	const { results = [] } = known === undefined ? {} : (JSON.parse(readFileSync(join(root, known), "utf8")) as VitestResults);
-	return new Map(results.map(([test, { duration }]) => [test.replace(/^alone:/, ""), duration]));
+	return new Map(results.map(([test, { duration }]) => [test.replace(/^(?:alone|threads):/, ""), duration]));
 }
 
 interface VitestResults {

@@ -4,6 +4,7 @@ import { compareLogIds, deletedLog, unknownLog } from "../../../src/core/offsets
 import {
 	type PositionNote,
 	restoredAt,
+	restoredWords,
 	type SkippedStretch,
 	stretchesBefore,
 	withStretch,
@@ -31,6 +32,15 @@ describe("a group that goes on at what it had committed misses", () => {
 	] as const)("%s", (_, former, offset, restored) => {
 		expect(restoredAt(former, offset)).toEqual(restored ? { restored } : {});
 	});
+});
+
+it("rows that may be missing are told by their offsets, with what reads them again, and what says that none are", () => {
+	const words = restoredWords({ topic: "orders", partition: 3 }, { from: 30, to: 50 });
+	const command = "`pockaffe offsets set --topic orders --partition 3 --to";
+	expect(words).toContain("its notes end at offset 30, but the group had committed 50. ");
+	expect(words).toContain(
+		`Rows of offsets 30 to 49 may be missing. To read them again: ${command} 30\`; if nothing is missing: ${command} 50\`. `,
+	);
 });
 
 describe("what was passed over", () => {

@@ -60,6 +60,14 @@ describe("a secret in a text", () => {
 		expect(secretMask(["pass"])("the password is pass, or 'pass'")).toBe("the password is ***, or '***'");
 		expect(secretMask(["a+b."])("xa+b.y a+b. a1b.")).toBe("xa+b.y *** a1b.");
 		expect(secretMask(["longsecret"])("xlongsecrety")).toBe("x***y");
+		expect(secretMask(["secret78"])("xsecret78y")).toBe("x***y");
+		expect(secretMask(["secret7"])("xsecret7y")).toBe("xsecret7y");
+	});
+
+	it("leaves no rest of one that begins like another", () => {
+		const secrets = new SecretMask(["hunter-one"]);
+		secrets.add("hunter-one-and-more", "one-and-more");
+		expect(secrets.mask("hunter-one-and-more, hunter-one")).toBe("***, ***");
 	});
 
 	it("is blanked out from when it is known, whoever was handed the mask before; one that it takes the place of, too", () => {

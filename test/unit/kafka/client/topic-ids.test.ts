@@ -72,6 +72,7 @@ describe("the broker that gave the metadata", () => {
 
 	it.each([
 		["says its number", 7, "b:9092/7", 7],
+		["says its number, also if that is 0", 0, "b:9092/0", 0],
 		["was found by its address, and is the one in the list", -1, "b:9092/bootstrap", 2],
 		["also behind TLS", -1, "sasl_ssl://a:9092/bootstrap", 1],
 		["may be known by another address alone: then the controller is asked", -1, "kafka:9092/bootstrap", -1],

@@ -1,6 +1,12 @@
-/** Why a broker can't be reached, by the client's own line about it, as far as nobody has to be asked. */
-import { describe, expect, it } from "vitest";
+/** Why a broker can't be reached, by the client's own line about it, and by its certificate. */
+import { once } from "node:events";
+import { readFileSync } from "node:fs";
+import type { AddressInfo, Socket } from "node:net";
+import { createServer } from "node:tls";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { ConnectionFailure } from "../../../../src/kafka/connecting/connection-failure.ts";
+import { Authority, type Certificate } from "../../../support/certificates.ts";
+import { temporaryFolder } from "../../../support/temporary-folder.ts";
 
 const line = (what: string, protocol = "sasl_ssl") => `${protocol}://b1:9093/bootstrap: ${what} (after 3ms in state SSL_HANDSHAKE)`;
 const alert = (what: string) => line(`SSL handshake failed: ssl3_read_bytes: ssl/tls alert ${what}: SSL alert number 42`, "ssl");
@@ -72,4 +78,57 @@ it("what is known holds while the next failure is explained", async () => {
 	expect(failure.cause).toContain("refuses the user ann: no:");
 	await new Promise<void>((resolve) => failure.whenExplained(resolve));
 	expect(failure.cause).toContain("refuses the user ann: still no:");
+});
+
+describe("a certificate that is read", () => {
+	let folder: Awaited<ReturnType<typeof temporaryFolder>>;
+	let ours: Certificate;
+	let others: Certificate;
+	let old: Certificate;
+
+	beforeAll(async () => {
+		folder = await temporaryFolder();
+		const authority = Authority.create(folder.path, "ours");
+		ours = authority.certificate;
+		others = Authority.create(folder.path, "others").certificate;
+		old = authority.sign("old", { name: "app", days: -1 });
+	});
+
+	afterAll(() => folder?.[Symbol.asyncDispose]());
+
+	it("is the broker's, which may want to see ours for that; the connection is closed again", async () => {
+		const server = createServer({
+			...{ cert: readFileSync(others.cert), key: readFileSync(others.key), ca: readFileSync(ours.cert) },
+			// A later version lets the client go on before the server has looked at its certificate.
+			...{ requestCert: true, rejectUnauthorized: true, maxVersion: "TLSv1.2" as const },
+		}).listen(0, "127.0.0.1");
+		await once(server, "listening");
+		const { port } = server.address() as AddressInfo;
+		const connected = once(server, "secureConnection") as Promise<[Socket]>;
+		const settings = {
+			...{ "ssl.ca.location": ours.cert, "ssl.certificate.location": ours.cert },
+			"ssl.key.pem": readFileSync(ours.key, "utf8"),
+		};
+		const failure = await explained(settings, `ssl://127.0.0.1:${port}/bootstrap: SSL handshake failed: certificate verify failed`);
+		expect(failure.cause).toBe(
+			`127.0.0.1:${port}: the broker's certificate is of a CA that is not known here: name its certificate with kafka.tls.ca`,
+		);
+		const [socket] = await connected;
+		if (!socket.closed) await once(socket, "close");
+		server.close();
+	});
+
+	it("is ours, if it has expired: whatever the broker says, and if it says nothing", async () => {
+		const expired = "the client certificate (kafka.tls.cert) has expired";
+		const failure = await explained({ "ssl.certificate.location": old.cert }, alert("handshake failure"));
+		expect(failure.cause).toContain(`b1:9093: ${expired} (`);
+		expect((await explained({ "ssl.certificate.location": old.cert })).words).toContain(expired);
+		expect((await explained({ "ssl.certificate.location": ours.cert })).words).toBeNull();
+	});
+});
+
+it("a broker whose certificate can't be looked at any more is told in the client's words", async () => {
+	const told = "ssl://127.0.0.1:1/bootstrap: SSL handshake failed: certificate verify failed";
+	const failure = await explained({}, told);
+	expect([failure.cause, failure.words]).toEqual([null, told]);
 });

@@ -97,3 +97,10 @@ it("where the topic got more partitions a letter is open while it is in one of t
 	// A mark that went to another partition than its letter says nothing.
 	expect(states(mark(2, "replayed", {}, 2), letter(1, { home: 1 }))).toEqual(["open"]);
 });
+
+it("a letter came first when its message was first received, whichever record says so, and last when its newest was written", () => {
+	const fold = new LetterFold(() => null);
+	for (const record of [letter(5, { receivedMinute: 4 }), letter(7, { receivedMinute: 2, home: 0 }), letter(6, { receivedMinute: 3 })])
+		fold.take(record);
+	expect([...fold.letters()]).toMatchObject([{ firstAtMs: 2 * MINUTE, lastAtMs: 7 * MINUTE }]);
+});

@@ -64,10 +64,14 @@ describe("the policy of a letters topic", () => {
 		]);
 		expect(policyOf({ ...KEPT, "retention.ms": "1500" }).doubts[0]).toContain("after 1500 ms (retention.ms=1500), open");
 		expect(policyOf({ ...KEPT, "retention.ms": "3600000" }).doubts[0]).toContain("after 1 hour (");
+		// What is as it should be is not set again.
+		expect(policyOf({ ...KEPT, "retention.ms": "1500" }).doubts[0]).toMatch(/--add-config retention\.ms=-1$/);
+		expect(policyOf({ ...KEPT, "retention.bytes": "5" }).doubts[0]).toMatch(/--add-config retention\.bytes=-1$/);
 	});
 
 	it("that takes smaller records than a source's is a doubt, with the largest of them", () => {
-		const sources = { orders: { "max.message.bytes": "2000000" }, "many.1": { "max.message.bytes": "9000000" } };
+		const sizes = { orders: 2_000_000, "many.1": 9_000_000, "many.2": 3_000_000 };
+		const sources = Object.fromEntries(Object.entries(sizes).map(([topic, bytes]) => [topic, { "max.message.bytes": String(bytes) }]));
 		expect(policyOf(KEPT, sources).doubts).toEqual([
 			`it takes records of up to 1048588 bytes (max.message.bytes), and many.1 messages of up to 9000000: a larger letter is stored without its value; to store it whole: ${alter} max.message.bytes=9000000`,
 		]);

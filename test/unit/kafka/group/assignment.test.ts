@@ -56,7 +56,7 @@ function open({ incremental = true, committed = [] as number[] } = {}) {
 	const clock = new ManualClock();
 	const stopped = new AbortController();
 	const told: string[] = [];
-	/** Why starts could not be had. */
+	/** Why starts could not be had, or wait for a person. */
 	const words: string[] = [];
 	let drained: () => void = () => {};
 	let begun: () => void = () => {};
@@ -72,7 +72,10 @@ function open({ incremental = true, committed = [] as number[] } = {}) {
 		client: client as unknown as GroupClient,
 		member: {
 			isCrowded: false,
-			assignmentsReceived: (partitions) => void told.push(`received ${names(partitions)}`),
+			assignmentsReceived: (partitions) => {
+				told.push(`received ${names(partitions)}`);
+				words.push(...partitions.flatMap(({ parked }) => (parked ? `${parked.code}: ${parked.message}` : [])));
+			},
 			assignmentsRevoked: (partitions) => {
 				told.push(`revoked ${names(partitions)}`);
 				return holds.drain ? new Promise<void>((resolve) => (drained = resolve)) : Promise.resolve();
@@ -346,6 +349,14 @@ describe("a start", () => {
 		noted.set("t/0", { note: { ...note, log: { id: "id", witness: null } }, version: "1" });
 		await change(assignPartitions, 0);
 		expect(steps).toEqual(["noted 0 in id", "copied 0"]);
+	});
+
+	it("outside its log waits for a person, who is told what to choose from; one inside does not", async () => {
+		const { change, words, noted } = open();
+		const beyond = { ...note, log: { id: "id", witness: null }, reached: 20 };
+		noted.set("t/0", { note: beyond, version: "1" }).set("t/1", { note: { ...beyond, reached: 7 }, version: "1" });
+		await change(assignPartitions, 0, 1);
+		expect(words).toEqual([expect.stringMatching(/^out_of_range: offset 20 is out of range \(the log has 0 to 9\): .* --partition 0 /)]);
 	});
 });
 

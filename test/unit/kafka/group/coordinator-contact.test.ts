@@ -45,3 +45,26 @@ describe("the member's state", () => {
 		expect([contact.state, contact.away]).toEqual(["up/steady", null]);
 	});
 });
+
+describe("a member without its coordinator", () => {
+	const away = "the group's coordinator is away (wait-coord/init)";
+	const newsOf = (contact: CoordinatorContact, state: string, joinState: string, hasRebalanced = true) =>
+		contact.read(statistics(state, joinState), hasRebalanced)?.news;
+
+	it("is told with the cause of the failure, until it is a member again", () => {
+		const contact = new CoordinatorContact([]);
+		contact.failed("the broker's certificate has expired");
+		expect(newsOf(contact, "wait-coord", "init")).toEqual({ member: false, message: `${away}; the broker's certificate has expired` });
+		expect(newsOf(contact, "up", "steady")).toEqual({ member: true, message: "" });
+		expect(newsOf(contact, "wait-coord", "init")).toEqual({ member: false, message: away });
+	});
+
+	it("is not back while it joins, as in a rebalance, which by itself is not told; an assignment of its own ends that", () => {
+		const contact = new CoordinatorContact([]);
+		expect([newsOf(contact, "up", "wait-join"), newsOf(contact, "up", "steady", false), contact.isLost]).toEqual([null, null, false]);
+		newsOf(contact, "wait-coord", "init");
+		expect([newsOf(contact, "up", "wait-join"), contact.isLost]).toEqual([expect.objectContaining({ member: false }), true]);
+		contact.assigned();
+		expect([newsOf(contact, "up", "wait-join"), contact.isLost]).toEqual([null, false]);
+	});
+});

@@ -43,5 +43,10 @@ describe("membership by the client's statistics", () => {
 			stranded: false,
 		});
 		expect(read("query-coord", "init", coordinator("old:1", "CONNECT"))).toMatchObject({ stranded: false });
+		// It is still looked for.
+		expect(read("query-coord", "init", broker("new:1", 1, "UP"), coordinator("", "INIT"))).toMatchObject({
+			stranded: false,
+			message: "the group's coordinator is away (query-coord/init)",
+		});
 	});
 });

@@ -149,6 +149,10 @@ describe("reading the log", () => {
 		expect(client.clock.monotonic()).toBeGreaterThan(30_000);
 		const quiet = new PlayedClient();
 		await expect(played(quiet, offsetsRead(quiet, 3))).rejects.toThrow(new RegExp(`^${silence}$`));
+		// What was said before the last record has passed.
+		const recovered = new PlayedClient();
+		recovered.polls = [transport(), messages(0, 2)];
+		await expect(played(recovered, offsetsRead(recovered, 3))).rejects.toThrow(new RegExp(`^${silence}$`));
 	});
 
 	it("fetches anew, once, what does not come for ten seconds, from where it had come to: a start may have been dropped", async () => {
@@ -161,6 +165,12 @@ describe("reading the log", () => {
 		late.polls = [messages(0, 2), ...Array.from({ length: 1_000 }, transport)];
 		await expect(played(late, offsetsRead(late, 9))).rejects.toThrow("t/0 can't be read up to offset 9: nothing came for 30000 ms");
 		expect(late.assigned).toEqual([[0], [2]]);
+		// Once each time.
+		const twice = new PlayedClient();
+		twice.polls = [messages(0, 2), ...Array.from({ length: 50 }, transport), messages(2, 3)];
+		twice.dropped.add(1);
+		expect(await played(twice, offsetsRead(twice, 3))).toEqual([0, 1, 2]);
+		expect(twice.assigned).toEqual([[0], [0], [2]]);
 	});
 
 	it("ends at once at what time doesn't mend", async () => {

@@ -9,9 +9,16 @@ import { ManualClock } from "../../../support/fakes/manual-clock.ts";
 class PlayedConsumer extends EventEmitter {
 	brings: readonly object[] = [];
 
-	setDefaultConsumeTimeout(): void {}
+	/** For how many messages it was asked, and how long it waits for each. */
+	readonly asked: string[] = [];
+	#timeoutMs = 1_000;
 
-	consume(_: number, done: (error: null, messages: readonly object[]) => void): void {
+	setDefaultConsumeTimeout(timeoutMs: number): void {
+		this.#timeoutMs = timeoutMs;
+	}
+
+	consume(count: number, done: (error: null, messages: readonly object[]) => void): void {
+		this.asked.push(`${count} within ${this.#timeoutMs}`);
 		done(null, this.brings);
 	}
 }
@@ -32,4 +39,17 @@ it("messages of a partition that no memory is had for are told as not taken; tho
 	]);
 	const reason = expect.stringMatching(/^messages from offset 5 on can't be packed: ./);
 	expect([notTaken, errors]).toEqual([[{ topic: "t", partition: 1, reason }], []]);
+});
+
+it("one message is waited for; more are taken as they are there, for the wait is each message's", async () => {
+	const raw = new PlayedConsumer();
+	const errorOf = ({ message, code }: { message: string; code: number }) => new KafkaError(message, code);
+	const polls = new PlainPolls(raw as unknown as RawConsumer, { timestampType: "create", errorOf, clock: new ManualClock() });
+	raw.brings = [{ topic: "t", partition: 0, offset: 1, timestamp: 0, key: null, value: null }];
+	await polls.poll(1_000, 100);
+	await polls.poll(1_000, 100);
+	raw.brings = [];
+	await polls.poll(1, 50);
+	await polls.poll(1_000, 70);
+	expect(raw.asked).toEqual(["1 within 100", "1000 within 0", "1 within 50", "1 within 70"]);
 });

@@ -10,9 +10,14 @@ const needs = { group: "g", topics: [], written: ["letters"] };
 /** A cluster where the group and what is seen are as they have to be. */
 function cluster({ existing = [] as string[], made = async () => {} }) {
 	const tried: string[] = [];
+	/** Topics whose committed offsets were asked for. */
+	const asked: string[] = [];
 	const client = {
 		commit: async () => {},
-		committed: async () => [],
+		committed: async ([first]: readonly { readonly topic: string }[]) => {
+			asked.push(String(first?.topic));
+			return [];
+		},
 		consume: async () => ({ messages: [], ends: [] }),
 		operationsOn: async () => null,
 	};
@@ -20,7 +25,7 @@ function cluster({ existing = [] as string[], made = async () => {} }) {
 		tried.push(topic);
 		return made();
 	};
-	return { tried, rights: () => missingRights({ client, existing, createNone }, needs) };
+	return { tried, asked, rights: () => missingRights({ client, existing, createNone }, needs) };
 }
 
 it.each([
@@ -42,6 +47,12 @@ it("a topic that nobody can make as it is tried may be made, and so may one wher
 it("a topic that is there is not tried to be made", async () => {
 	const { rights, tried } = cluster({ existing: ["letters"] });
 	expect([await rights(), tried]).toEqual([[], []]);
+});
+
+it("the right to the group is asked with a legal topic, also if none is read", async () => {
+	const { rights, asked } = cluster({});
+	await rights();
+	expect(asked).toEqual(["pockaffe"]);
 });
 
 it("a topic that a handler produces to takes the right to write, and is never made", async () => {

@@ -7,8 +7,9 @@ const partition = { topic: "t", partition: 0 };
 
 function watch(positions: () => readonly Position[], watermarks = { low: 0, high: 100 }, isWaiting = () => false) {
 	const told: string[] = [];
+	const clock = new ManualClock(1_000_000);
 	const detector = new StallDetector({
-		clock: new ManualClock(),
+		clock,
 		positions,
 		watermarks: async () => watermarks,
 		fetchAgain: () => told.push("fetched again"),
@@ -20,7 +21,7 @@ function watch(positions: () => readonly Position[], watermarks = { low: 0, high
 	const look = async (times: number) => {
 		for (let i = 0; i < times; i++) await detector.look();
 	};
-	return { detector, told, look, watermarks };
+	return { detector, told, look, watermarks, clock };
 }
 
 describe("StallDetector", () => {
@@ -40,6 +41,22 @@ describe("StallDetector", () => {
 		await look(1);
 		expect(told.at(-1)).toBe("moving");
 		expect(detector.reasonOf(partition)).toBeNull();
+	});
+
+	it("says since when each stands still, until it moves or is given away", async () => {
+		const positions = [0, 1, 2].map((number) => ({ topic: "t", partition: number, position: 7, idle: number !== 2 }));
+		const { detector, look, clock } = watch(() => positions);
+		await clock.advance(300);
+		await look(4);
+		await clock.advance(50);
+		await look(1);
+		const message = expect.stringMatching(/^stands still at offset 7/);
+		const stall = (number: number) => ({ code: "parked", where: { topic: "t", partition: number }, message, sinceMs: 1_000_300 });
+		expect(detector.stalls).toEqual([stall(0), stall(1)]);
+		positions[0] = { topic: "t", partition: 0, position: 8, idle: true };
+		expect(detector.stalls).toEqual([stall(1)]);
+		positions.splice(1, 1);
+		expect(detector.stalls).toEqual([]);
 	});
 
 	it("takes one that waits for the end of a transaction for no standstill", async () => {
@@ -115,5 +132,8 @@ describe("LagClock", () => {
 		expect(at(20, 25, 1_000)).toBe(900);
 		clock.forget(partition);
 		expect(at(20, 25, 1_100)).toBe(1_100);
+		// As old as Unix itself, but known.
+		clock.received(partition, 26, 0);
+		expect(at(20, 25, 1_200)).toBe(0);
 	});
 });
