@@ -51,7 +51,10 @@ export class PartitionRequests {
 	async skip(partition: TopicPartition, offset: number, why: string): Promise<SkipOutcome | null> {
 		const position = this.#parts.ledger.of(partition)?.position;
 		if (position === undefined) return null;
-		if (offset >= position) return { outcome: "ahead", position };
+		if (offset >= position) {
+			const isPaused = this.#parts.supervisor.children.get(partitionName(partition))?.pausedByHand === true;
+			return { outcome: "ahead", position, ...(isPaused && { isPaused }) };
+		}
 		const answer = this.#parts.supervisor.skip(partition, offset, why);
 		if (!answer) return null;
 		const waited = lifetime();

@@ -14,4 +14,6 @@ export interface SkipOutcome {
 	readonly outcome: SkipAnswer | "ahead" | "asked";
 	/** The next offset to be received. */
 	readonly position: number;
+	/** With `ahead`: nothing is received, because a person paused the partition. */
+	readonly isPaused?: true;
 }

@@ -28,6 +28,7 @@ import { FetchedPartitions } from "./fetched-partitions.ts";
 import type { CloseOptions, GroupClient, GroupClientEvents, Polled, StoredOffset } from "./group-client.ts";
 import { KafkaError, kafkaErrors } from "./kafka-error.ts";
 import { keepAwake } from "./keep-awake.ts";
+import { RestingWatermarks } from "./resting-watermarks.ts";
 
 /** The version of librdkafka that node-rdkafka was built with. */
 export const librdkafkaVersion: string = rdkafka.librdkafkaVersion;
@@ -73,6 +74,7 @@ export class ConsumerClient extends EventEmitter<GroupClientEvents> implements G
 	/** Why the client gave up for good; null if it did not. */
 	#fatal: KafkaError | null = null;
 	readonly #failure: ConnectionFailure;
+	readonly #resting: RestingWatermarks;
 
 	/** `timestampType`: the type of timestamps if the client can't tell. */
 	constructor(
@@ -96,6 +98,7 @@ export class ConsumerClient extends EventEmitter<GroupClientEvents> implements G
 		this.#queries = new ClientQueries(this.#raw, clock);
 		this.#commits = new ClientCommits(this.#raw, clock, (error) => this.#errorOf(error));
 		this.#fetched = new FetchedPartitions(this.#raw);
+		this.#resting = new RestingWatermarks(clock, (partition) => this.#queries.watermarks(partition));
 		this.#raw.on("event.error", ({ message }) => {
 			this.#failure.whenExplained(() =>
 				this.emit("broker:error", { message: this.#withFailure(message), code: codeOfWords(message), cause: this.#failure.cause }),
@@ -197,6 +200,7 @@ export class ConsumerClient extends EventEmitter<GroupClientEvents> implements G
 	}
 
 	assign(partitions: readonly TopicPartitionOffset[], incremental: boolean): void {
+		this.#resting.over(partitions);
 		this.#fetched.assign(partitions, incremental);
 	}
 
@@ -206,6 +210,7 @@ export class ConsumerClient extends EventEmitter<GroupClientEvents> implements G
 	}
 
 	unassign(partitions: readonly TopicPartition[], incremental: boolean): void {
+		this.#resting.over(partitions);
 		this.#fetched.unassign(partitions, incremental);
 	}
 
@@ -214,10 +219,12 @@ export class ConsumerClient extends EventEmitter<GroupClientEvents> implements G
 	}
 
 	pause(partitions: readonly TopicPartition[]): void {
+		this.#resting.paused(partitions);
 		this.#fetched.pause(partitions);
 	}
 
 	resume(partitions: readonly TopicPartition[]): void {
+		this.#resting.over(partitions);
 		this.#fetched.resume(partitions);
 	}
 
@@ -236,9 +243,11 @@ export class ConsumerClient extends EventEmitter<GroupClientEvents> implements G
 		return this.#queries.watermarks(partition);
 	}
 
-	/** The high watermark of the last fetch; null before the first. */
+	/** The high watermark of the last fetch, or of a paused partition as the broker said last; null before the first. */
 	cachedHighWatermark({ topic, partition }: TopicPartition): number | null {
 		if (this.#isEnding) return null;
+		const resting = this.#resting.of({ topic, partition });
+		if (resting !== null) return resting;
 		try {
 			const { highOffset } = this.#raw.getWatermarkOffsets(topic, partition);
 			return highOffset >= 0 ? highOffset : null;
@@ -315,6 +324,7 @@ export class ConsumerClient extends EventEmitter<GroupClientEvents> implements G
 	async close({ withinMs = CLOSE_TIMEOUT_MS, onlyIfAnswered = false }: CloseOptions = {}): Promise<boolean> {
 		this.#isEnding = true;
 		this.#fetched.end();
+		this.#resting.end();
 		const deadline = this.#clock.monotonic() + withinMs;
 		if (onlyIfAnswered && !this.#closing && !(await this.#isAnswered(deadline))) return false;
 		this.#closing ??= this.#disconnect();

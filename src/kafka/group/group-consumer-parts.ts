@@ -14,8 +14,10 @@ import type { OutdatedAssignment } from "./static-return.ts";
 /** Events of the consumer: past facts. */
 export interface GroupConsumerEvents {
 	"connect:failed": (fact: { message: string; failures: number; retryInMs: number }) => void;
-	/** The existing topics and stored offsets could not be read yet. */
-	"look:failed": (fact: { message: string; failures: number; retryInMs: number }) => void;
+	/** The existing topics, the stored offsets or the notes could not be read yet; `isOfDatabase`: the database did not give them. */
+	"look:failed": (fact: { message: string; failures: number; retryInMs: number; isOfDatabase: boolean }) => void;
+	/** All that has to be known was read: the member asks to be let in. */
+	"group:joining": () => void;
 	/** Configured topics that don't exist yet. The member joins without them, and gets them once they exist. */
 	"topics:missing": (fact: { topics: readonly string[] }) => void;
 	/** A configured topic that this user may not see. The member gets it once the right is granted. */

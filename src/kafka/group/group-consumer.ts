@@ -19,7 +19,7 @@ import { lifetime } from "../../core/waiting/lifetime.ts";
 import type { GroupClient } from "../client/group-client.ts";
 import { kafkaErrors } from "../client/kafka-error.ts";
 import { Poller } from "../polling/poller.ts";
-import { lookBeforeJoining } from "../starts/first-look.ts";
+import { DatabaseUnreadError, lookBeforeJoining } from "../starts/first-look.ts";
 import { FirstStart } from "../starts/first-start.ts";
 import { Assignment } from "./assignment.ts";
 import { longHeartbeats } from "./broker-heartbeats.ts";
@@ -137,12 +137,15 @@ export class GroupConsumer extends EventEmitter<GroupConsumerEvents> {
 				if (missing.length > 0) this.emit("topics:missing", { topics: missing });
 				for (const fact of refused) this.emit("topic:refused", fact);
 			},
-			(fact) => {
+			(fact, error) => {
 				const { away } = this.#contact;
-				this.emit("look:failed", away === null ? fact : { ...fact, message: `${fact.message}; ${away}` });
+				const isOfDatabase = error instanceof DatabaseUnreadError;
+				const message = away === null || isOfDatabase ? fact.message : `${fact.message}; ${away}`;
+				this.emit("look:failed", { ...fact, message, isOfDatabase });
 			},
 		);
 		if (!hasLooked) return;
+		this.emit("group:joining");
 		this.#subscribe();
 		this.#hasJoined = true;
 		if (this.#parts.kafka.protocol === "consumer") void this.#tellRareHeartbeats();

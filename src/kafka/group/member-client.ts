@@ -121,7 +121,7 @@ export class MemberClient {
 	}
 
 	/** Repeats `attempt` until it succeeds (true), or the stop comes first (false). */
-	async untilDone(attempt: () => Promise<void>, failed: (fact: FailedAttempt) => void): Promise<boolean> {
+	async untilDone(attempt: () => Promise<void>, failed: (fact: FailedAttempt, error: unknown) => void): Promise<boolean> {
 		const { clock, stopped, refused } = this.#parts;
 		for (let failures = 1; !stopped.aborted; failures++) {
 			try {
@@ -131,7 +131,7 @@ export class MemberClient {
 				await this.#current?.close();
 			} catch (error) {
 				const retryInMs = exponentialBackOff(failures, KAFKA_RETRY);
-				failed({ message: messageOf(error), failures, retryInMs });
+				failed({ message: messageOf(error), failures, retryInMs }, error);
 				if (error instanceof KafkaError) refused(error);
 				await clock.sleep(retryInMs, stopped).catch(() => {});
 			}

@@ -116,10 +116,19 @@ function notAssigned(partition: TopicPartition): HttpAnswer {
 	return refusal(404, "not_assigned", `${partitionName(partition)} is not assigned to this member`);
 }
 
-function skipWords({ topic, partition, offset, outcome, position }: SkipOutcome & TopicPartition & { readonly offset: number }): string {
+function skipWords({
+	topic,
+	partition,
+	offset,
+	outcome,
+	position,
+	isPaused,
+}: SkipOutcome & TopicPartition & { readonly offset: number }): string {
 	const what = `${topic}/${partition} offset ${offset}`;
 	switch (outcome) {
 		case "ahead":
+			if (isPaused)
+				return `${what} was not received yet, and the partition is paused: resume it, and skip the message when it stands at it`;
 			return `${what} was not received yet: the next one is ${position}. Skip it when the partition stands at it`;
 		case "open":
 			return `${what} was handled: its rows or its letter are under way, and can't be taken back`;

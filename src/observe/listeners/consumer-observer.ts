@@ -46,6 +46,14 @@ interface StartFailedFact {
 	readonly retryInMs: number;
 }
 
+/** What has to be read before joining could not be read. */
+interface FailedLook {
+	readonly message: string;
+	readonly failures: number;
+	readonly retryInMs: number;
+	readonly isOfDatabase: boolean;
+}
+
 /** Listeners for the group consumer's events, by event. */
 export function observeConsumer({ metrics, logger, clock, isEager = false }: ObserverParts) {
 	const errors = new LogLimiter(() => clock.monotonic(), SAME_ERROR_EVERY_MS);
@@ -59,8 +67,9 @@ export function observeConsumer({ metrics, logger, clock, isEager = false }: Obs
 		"connect:failed"({ message, failures, retryInMs }: { message: string; failures: number; retryInMs: number }): void {
 			logger.warn({ failures, retryInMs }, `Kafka: ${message}; tried again in ${Math.round(retryInMs)} ms`);
 		},
-		"look:failed"({ message, failures, retryInMs }: { message: string; failures: number; retryInMs: number }): void {
-			logger.warn({ failures, retryInMs }, `the group's offsets can't be read yet: ${message}; tried again in ${Math.round(retryInMs)} ms`);
+		"look:failed"({ message, failures, retryInMs, isOfDatabase }: FailedLook): void {
+			const what = isOfDatabase ? "the group's positions can't be read from the database yet" : "the group's offsets can't be read yet";
+			logger.warn({ failures, retryInMs }, `${what}: ${message}; tried again in ${Math.round(retryInMs)} ms`);
 		},
 		"topics:missing"({ topics }: { topics: readonly string[] }): void {
 			logger.warn(

@@ -14,8 +14,12 @@ export interface ReadinessParts {
 	readonly rowsBlocked: (table: string) => boolean;
 }
 
-/** Stands for the failed preparation of tables in place of a table: no table has an empty name. */
+/** Stands for the failed preparation of tables in place of a table: no table has such a name. */
 const PREPARATION = "";
+/** Stands for what is read before the member joins. */
+const FIRST_LOOK = " ";
+const JOINING =
+	"it waits to be let into the group; a member that was killed counts until its session is over: 45 s, unless session.timeout.ms says otherwise";
 /** A start is reported after this many failures: a second attempt often succeeds. */
 const START_TRIES_UNTIL_TOLD = 3;
 
@@ -28,8 +32,16 @@ export function observeReadiness({ readiness, rowsStuck, rowsBlocked }: Readines
 	return {
 		consumer: {
 			"connect:failed": ({ message }: { message: string }) => readiness.set("not_in_group", message),
-			"look:failed": ({ message }: { message: string }) =>
-				readiness.set("not_in_group", `the group's offsets can't be read yet: ${message}`),
+			"look:failed": ({ message, isOfDatabase }: { message: string; isOfDatabase: boolean }) => {
+				if (!isOfDatabase) return readiness.set("not_in_group", `the group's offsets can't be read yet: ${message}`);
+				readiness.clear("not_in_group");
+				database.set(FIRST_LOOK, `the group's positions can't be read: ${message}`);
+			},
+			"group:joining": () => {
+				database.forget(FIRST_LOOK);
+				readiness.clear("not_in_group");
+				readiness.set("starting", JOINING);
+			},
 			"group:joined": () => {
 				readiness.clear("starting");
 				readiness.clear("not_in_group");
@@ -80,6 +92,11 @@ class DatabaseReasons {
 	set(table: string, message: string): void {
 		this.#messages.set(table, message);
 		this.#show();
+	}
+
+	/** This one is over, which says nothing about others. */
+	forget(table: string): void {
+		if (this.#messages.delete(table)) this.#show();
 	}
 
 	/** Also clears a failed preparation: written rows show that the table exists. */

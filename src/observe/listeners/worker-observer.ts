@@ -150,6 +150,7 @@ export function observeWorkers({ metrics, logger, clock, module, makesRows, tota
 		},
 		skipped({ topic, partition }: TopicPartition, offset: number, why: string | null): void {
 			metrics.count("handler_outcomes_total", { topic, outcome: "skipped" });
+			metrics.count("dead_letters_total", { topic, reason: "skipped" });
 			logger.warn(
 				{ topic, partition, offset, ...(why !== null && { why }) },
 				`${partitionName({ topic, partition })} offset ${offset} is skipped, ${why === null ? "as handler.onPoison says" : `on request: ${why}`}`,

@@ -170,7 +170,10 @@ export const metricCatalogue = {
 	drain_duration_seconds: histogram(none, drainSeconds, "Duration of drains, at a revocation or a stop"),
 	drain_timeouts_total: counter(none, "Drains that left messages unfinished at their deadline (drain.timeoutMs)"),
 
-	dead_letters_total: counter({ topic: open, reason: deadLetterReasons }, "Messages stored as dead letters"),
+	dead_letters_total: counter(
+		{ topic: open, reason: deadLetterReasons },
+		"Messages stored as dead letters (skipped: by a person, or by `handler.onPoison: skip`)",
+	),
 	breaker_open: gauge(perPartition, "1 while the breaker is open: too many dead letters parked the partition"),
 	admin_actions_total: counter(
 		{ action: ["pause", "resume", "restart", "skip", "set_offsets", "drain"] },

@@ -342,6 +342,17 @@ describe("observer of dead letters", () => {
 		]);
 		expect(JSON.stringify(log)).not.toContain("secret");
 	});
+
+	it("counts what is skipped as a letter too, whoever skips it: an alert on letters must not miss it", async () => {
+		const { workers } = new DaemonObserver({ metrics, logger: listLogger(log), clock: new ManualClock(), module: "m", makesRows: true });
+		workers.skipped({ topic: "orders", partition: 2 }, 7, null);
+		workers.skipped({ topic: "orders", partition: 2 }, 8, "ops: known bad");
+		workers.deadLettered(deadLetter({ offset: 9 }));
+		const counted = ["skipped", "poison"].map((reason) => seriesValue(`dead_letters_total{topic="orders",reason="${reason}"}`));
+		expect([...(await Promise.all(counted)), await seriesValue('handler_outcomes_total{topic="orders",outcome="skipped"}')]).toEqual([
+			2, 1, 2,
+		]);
+	});
 });
 
 describe("observer of the writer", () => {

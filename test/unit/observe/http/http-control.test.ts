@@ -96,6 +96,25 @@ describe("control over HTTP", () => {
 		expect(wanted).toHaveLength(4);
 	});
 
+	it("says that a message can't be skipped yet, and what to do first where a person paused the partition", async () => {
+		const answers = [
+			{ outcome: "ahead", position: 5 },
+			{ outcome: "ahead", position: 5, isPaused: true },
+		] as const;
+		let asked = 0;
+		const { url } = await start({ skip: async () => answers[asked++] ?? null });
+		const words = [];
+		for (const _ of answers) {
+			const body = JSON.stringify({ offset: 7, why: "ops" });
+			const answer = await fetch(`${url}/partitions/t/0/skip`, { method: "POST", body });
+			words.push([answer.status, ((await answer.json()) as { error: { message: string } }).error.message]);
+		}
+		expect(words).toEqual([
+			[409, "t/0 offset 7 was not received yet: the next one is 5. Skip it when the partition stands at it"],
+			[409, "t/0 offset 7 was not received yet, and the partition is paused: resume it, and skip the message when it stands at it"],
+		]);
+	});
+
 	it("reads a body of 1 MiB at most, and answers whoever sends more, or no JSON", async () => {
 		const { url } = await start({ setOffsets: async () => ({ outcome: "asked" }) });
 		const offsets = [{ topic: "t", partition: 0, to: 9 }];

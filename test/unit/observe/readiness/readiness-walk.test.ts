@@ -209,6 +209,12 @@ const givenAway: Record<string, (worker: Worker) => Promise<unknown>> = {
 	"the partition is lost": (h) => h.worker.kill(),
 };
 
+/** The member has read what it must, asks to be let in, and is. */
+const joined = (on: Listeners["on"]) => {
+	on.consumer["group:joining"]();
+	on.consumer["group:joined"]();
+};
+
 const suites: readonly Suite<never>[] = [
 	listening("starting", "the daemon starts", (_, { readiness }) => readiness.set("starting", "the daemon is starting"), {
 		"the first assignment": (on) => on.consumer["group:joined"](),
@@ -226,6 +232,21 @@ const suites: readonly Suite<never>[] = [
 	listening("not_in_group", "no connection", (on) => on.consumer["connect:failed"]({ message: "refused" }), {
 		"the first assignment": (on) => on.consumer["group:joined"](),
 		"another client is a member": (on) => on.consumer.membership({ member: true, message: "" }),
+	}),
+	listening(
+		"not_in_group",
+		"Kafka does not give the offsets",
+		(on) => on.consumer["look:failed"]({ message: "timed out", isOfDatabase: false }),
+		{ "it does": joined },
+	),
+	listening(
+		"database",
+		"the database does not give the positions",
+		(on) => on.consumer["look:failed"]({ message: "28P01", isOfDatabase: true }),
+		{ "it does": joined },
+	),
+	listening("starting", "the member asks to be let in", (on) => on.consumer["group:joining"](), {
+		"the first assignment": (on) => on.consumer["group:joined"](),
 	}),
 	listening("not_in_group", "the coordinator is away", (on) => on.consumer.membership({ member: false, message: "away" }), {
 		"it answers": (on) => on.consumer.membership({ member: true, message: "" }),
