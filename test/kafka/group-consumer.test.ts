@@ -77,40 +77,36 @@ describeOnKafka("the start position", () => {
 });
 
 describeOnKafka("partitions that change hands", () => {
-	it.each(["classic", "eager", "consumer"])(
-		"by protocol %s: nothing is lost, and no key goes back",
-		{ timeout: 150_000 },
-		async (protocol) => {
-			await using folder = await temporaryFolder();
-			await using second = await temporaryFolder();
-			await using db = await createTestDatabase();
-			const [topic, group] = [uniqueName("hands"), uniqueName("g")];
-			const log = { topic, count: 60_000, ids: 2_000, partitions: 6, seed: 21, wander: false, deletes: 0.02 };
-			const events = [...eventLog(log)];
-			await loadTopic(brokers, { name: topic, partitions: 6 }, events.slice(0, 20_000));
-			const config = configFor({ topics: [topic], group, protocol, properties: { "session.timeout.ms": 6_000 } }, db.url);
-			if (protocol === "consumer") delete (config.kafka as { properties?: object }).properties;
-			const first = await runDaemon(folder.path, config);
-			await using producer = await Producer.connect(kafkaAt(brokers), { lingerMs: 5 });
-			await first.ready();
-			const other = await runDaemon(second.path, config);
-			await produceMany(producer, events.slice(20_000, 40_000));
-			await shared(first, other);
-			await produceMany(producer, events.slice(40_000));
-			expect(await first.stop()).toBe(0);
-			try {
-				await waitFor(
-					"the rest",
-					async () => (await committedOffsets(brokers, group, topic)).reduce<number>((sum, offset) => sum + (offset ?? 0), 0) === 60_000,
-					90_000,
-				);
-				expect(differences(await readTable(db.database, "events"), foldEvents(events))).toEqual([]);
-				await waitFor("all partitions", async () => (await other.status()).partitions.length === 6);
-			} finally {
-				expect(await other.stop()).toBe(0);
-			}
-		},
-	);
+	it.each(["classic", "eager", "consumer"])("by protocol %s: nothing is lost, and no key goes back", async (protocol) => {
+		await using folder = await temporaryFolder();
+		await using second = await temporaryFolder();
+		await using db = await createTestDatabase();
+		const [topic, group] = [uniqueName("hands"), uniqueName("g")];
+		const log = { topic, count: 60_000, ids: 2_000, partitions: 6, seed: 21, wander: false, deletes: 0.02 };
+		const events = [...eventLog(log)];
+		await loadTopic(brokers, { name: topic, partitions: 6 }, events.slice(0, 20_000));
+		const config = configFor({ topics: [topic], group, protocol, properties: { "session.timeout.ms": 6_000 } }, db.url);
+		if (protocol === "consumer") delete (config.kafka as { properties?: object }).properties;
+		const first = await runDaemon(folder.path, config);
+		await using producer = await Producer.connect(kafkaAt(brokers), { lingerMs: 5 });
+		await first.ready();
+		const other = await runDaemon(second.path, config);
+		await produceMany(producer, events.slice(20_000, 40_000));
+		await shared(first, other);
+		await produceMany(producer, events.slice(40_000));
+		expect(await first.stop()).toBe(0);
+		try {
+			await waitFor(
+				"the rest",
+				async () => (await committedOffsets(brokers, group, topic)).reduce<number>((sum, offset) => sum + (offset ?? 0), 0) === 60_000,
+				90_000,
+			);
+			expect(differences(await readTable(db.database, "events"), foldEvents(events))).toEqual([]);
+			await waitFor("all partitions", async () => (await other.status()).partitions.length === 6);
+		} finally {
+			expect(await other.stop()).toBe(0);
+		}
+	});
 
 	it("stay where they are until a new member's threads have loaded the handler", async () => {
 		await using folder = await temporaryFolder();

@@ -104,31 +104,27 @@ describeOnKafka("offsets set", () => {
 		expect(await daemon.stop()).toBe(0);
 	});
 
-	it.each(["earliest", "latest"])(
-		"%s, as a parked partition's reason says it, lets the next daemon go on",
-		{ timeout: 120_000 },
-		async (to) => {
-			await using scene = await stoppedAtTen();
-			await scene.produce("gone", 5);
-			await scene.produce("kept", 3);
-			await deleteRecords(brokers, scene.topic, 0, 15);
-			{
-				await using daemon = scene.start();
-				const reason = await waitFor("the reason", async () => (await daemon.notReady()).find(({ code }) => code === "parked"));
-				const commands = [...reason.message.matchAll(/`pockaffe ([^`]*)`/g)].map((match) => match[1] as string);
-				expect(commands).toHaveLength(2);
-				expect(await daemon.stop()).toBe(0);
-				const [command] = commands.filter((each) => each.endsWith(to)) as [string];
-				expect(await scene.run(...command.split(" "), "--yes")).toMatchObject({ code: 0, stderr: "" });
-			}
+	it.each(["earliest", "latest"])("%s, as a parked partition's reason says it, lets the next daemon go on", async (to) => {
+		await using scene = await stoppedAtTen();
+		await scene.produce("gone", 5);
+		await scene.produce("kept", 3);
+		await deleteRecords(brokers, scene.topic, 0, 15);
+		{
 			await using daemon = scene.start();
-			await scene.untilCommitted();
-			await daemon.ready();
-			expect((await scene.ids()).filter((id) => id.startsWith("kept")).length).toBe(to === "earliest" ? 3 : 0);
-			expect((await scene.db.database.query(noted))[0]).toMatchObject({ skipped: [{ from: 10, to: to === "earliest" ? 15 : 18 }] });
+			const reason = await waitFor("the reason", async () => (await daemon.notReady()).find(({ code }) => code === "parked"));
+			const commands = [...reason.message.matchAll(/`pockaffe ([^`]*)`/g)].map((match) => match[1] as string);
+			expect(commands).toHaveLength(2);
 			expect(await daemon.stop()).toBe(0);
-		},
-	);
+			const [command] = commands.filter((each) => each.endsWith(to)) as [string];
+			expect(await scene.run(...command.split(" "), "--yes")).toMatchObject({ code: 0, stderr: "" });
+		}
+		await using daemon = scene.start();
+		await scene.untilCommitted();
+		await daemon.ready();
+		expect((await scene.ids()).filter((id) => id.startsWith("kept")).length).toBe(to === "earliest" ? 3 : 0);
+		expect((await scene.db.database.query(noted))[0]).toMatchObject({ skipped: [{ from: 10, to: to === "earliest" ? 15 : 18 }] });
+		expect(await daemon.stop()).toBe(0);
+	});
 
 	it("asks before: without a terminal --yes has to say so, and nothing was changed", async () => {
 		await using scene = await stoppedAtTen();

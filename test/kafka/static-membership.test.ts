@@ -95,7 +95,6 @@ async function rebalances(daemon: DaemonProcess): Promise<number> {
 describeOnKafka("static members", () => {
 	it.each(["SIGTERM", "SIGKILL"] as const)(
 		"come back within the session after %s: they get what they had, and nobody notices a rebalance",
-		{ timeout: 120_000 },
 		async (signal) => {
 			await using test = await scene(240_000);
 			const [first, other] = [await test.start("a"), await test.start("b")];

@@ -98,7 +98,6 @@ describeOnKafka("topics that change", () => {
 
 	it.each(["earliest", "latest"])(
 		"are deleted and made again while the daemon runs: the new log is read from its beginning (startFrom %s)",
-		{ timeout: 150_000 },
 		async (startFrom) => {
 			const topic = uniqueName("again");
 			await loadTopic(brokers, { name: topic, partitions: 1 }, []);
@@ -186,23 +185,19 @@ describeOnKafka("a position outside the log", () => {
 		["latest", 3, 0],
 		["earliest", 1_000, 5],
 		["latest", 1_000, 0],
-	] as const)(
-		"goes to the %s offset where it is configured so (from %i)",
-		{ timeout: 120_000 },
-		async (onOffsetOutOfRange, offset, count) => {
-			const topic = await topicWithoutItsBeginning();
-			const group = uniqueName("g");
-			await setOffsets(brokers, group, [{ topic, partition: 0, offset }]);
-			await using run = await start({ topics: [topic], onOffsetOutOfRange }, group);
-			await untilCommitted(brokers, group, topic);
-			expect((await ids(run)).length).toBe(count);
-			await produce(topic, 2, { prefix: "more" });
-			await untilRows(run, count + 2);
-			await untilCommitted(brokers, group, topic);
-			await run.daemon.ready();
-			expect(await run.daemon.stop()).toBe(0);
-		},
-	);
+	] as const)("goes to the %s offset where it is configured so (from %i)", async (onOffsetOutOfRange, offset, count) => {
+		const topic = await topicWithoutItsBeginning();
+		const group = uniqueName("g");
+		await setOffsets(brokers, group, [{ topic, partition: 0, offset }]);
+		await using run = await start({ topics: [topic], onOffsetOutOfRange }, group);
+		await untilCommitted(brokers, group, topic);
+		expect((await ids(run)).length).toBe(count);
+		await produce(topic, 2, { prefix: "more" });
+		await untilRows(run, count + 2);
+		await untilCommitted(brokers, group, topic);
+		await run.daemon.ready();
+		expect(await run.daemon.stop()).toBe(0);
+	});
 
 	it("are deleted: said as such, ready no more, and read from their beginning when they are made again", async () => {
 		const topic = uniqueName("deleted");

@@ -36,7 +36,7 @@ describeOnKafka("nothing is lost, and it goes on by itself", () => {
 	for (const [kind, operations] of Object.entries(kinds)) {
 		for (const operation of operations) {
 			if (!isWhole && !operation.isShort) continue;
-			it(`${kind}: ${operation.name}`, { timeout: 300_000 }, async () => {
+			it(`${kind}: ${operation.name}`, async () => {
 				const said = await play(operation, servers);
 				if (isWhole) console.info(`${kind}: ${operation.name}: ${said}`);
 			});

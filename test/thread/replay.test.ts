@@ -71,20 +71,16 @@ const finishing: readonly (readonly [name: string, handler: string, fates: reado
 	],
 ];
 
-it.each(finishing)(
-	"a handler that finishes %s; letters of other partitions are replayed all the same",
-	{ timeout: 20_000 },
-	async (_, handler, fates) => {
-		await using replay = await scene(handler);
-		const told: ReplayedLetter[] = [];
-		const others = replay.letters.map((letter) => ({ ...letter, partition: 9 }));
-		await replayLetters(replay.parts, pagesOf(replay.letters, others), async (letters) => void told.push(...letters));
-		for (const partition of [2, 9]) {
-			const ofPartition = told.filter(({ letter }) => letter.partition === partition).map(offsetAndFate);
-			expect(ofPartition.sort(([left], [right]) => Number(left) - Number(right))).toEqual(fates);
-		}
-	},
-);
+it.each(finishing)("a handler that finishes %s; letters of other partitions are replayed all the same", async (_, handler, fates) => {
+	await using replay = await scene(handler);
+	const told: ReplayedLetter[] = [];
+	const others = replay.letters.map((letter) => ({ ...letter, partition: 9 }));
+	await replayLetters(replay.parts, pagesOf(replay.letters, others), async (letters) => void told.push(...letters));
+	for (const partition of [2, 9]) {
+		const ofPartition = told.filter(({ letter }) => letter.partition === partition).map(offsetAndFate);
+		expect(ofPartition.sort(([left], [right]) => Number(left) - Number(right))).toEqual(fates);
+	}
+});
 
 it.each([
 	["", "undefined"],

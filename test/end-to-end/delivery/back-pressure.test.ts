@@ -71,59 +71,55 @@ const cases: Record<string, Case> = {
 };
 
 describeOnKafka("a stage that stands still", () => {
-	it.each(Object.entries(cases))(
-		"%s: holds up its own partition alone, within the limits",
-		{ timeout: 120_000 },
-		async (_name, { source, hold, letters }) => {
-			await using folder = await temporaryFolder();
-			await using db = await createTestDatabase();
-			const [topic, brokers] = [uniqueName("pressure"), inject("kafkaBrokers")];
-			await loadTopic(
-				brokers,
-				{ name: topic, partitions: PARTITIONS },
-				Array.from({ length: PARTITIONS * MESSAGES }, (_, i) => ({
-					topic,
-					partition: i % PARTITIONS,
-					key: `k${i}`,
-					value: "x".repeat(100),
-				})),
-			);
-			await writeFile(join(folder.path, "handler.mjs"), source);
-			const config = {
-				kafka: { brokers: [brokers], topics: [topic], group: uniqueName("g") },
-				handler: { module: "./handler.mjs", maxAttempts: 1, timeoutMs: 110_000 },
-				database: { url: db.url },
-				tables: { events: { columns: { name: "text" }, create: true }, slow: { columns: { name: "text" }, create: true } },
-				workers: { maxQueuedMessages: MAX_QUEUED },
-				deadLetters: { breaker: { share: 1, consecutive: 0 } },
-				offsets: { commitIntervalMs: 100 },
-			};
-			await writeFile(join(folder.path, "pockaffe.yaml"), JSON.stringify(config));
-			// Tables have to be there to be locked.
-			await db.database.query((await pockaffe(["schema", "-c", "pockaffe.yaml"], { cwd: folder.path })).stdout);
-			const goOn = await hold({ url: db.url, folder: folder.path });
-			await using daemon = await runDaemon(folder.path, config);
-			const partitions = async () => (await daemon.status()).partitions;
-			const isThrough = ({ committed }: { committed: number | null }) => committed === MESSAGES;
-			const others = async () => (await partitions()).filter(({ partition }) => partition !== SLOW);
-			await waitFor(
-				"the other partitions' ends",
-				async () => (await others()).length === PARTITIONS - 1 && (await others()).every(isThrough),
-			);
-			const slow = await waitFor("the pause", async () =>
-				(await partitions()).find(({ partition, state }) => partition === SLOW && state === "paused"),
-			);
-			expect(slow.committed).toBe(0);
-			expect(slow.queued + slow.inFlight).toBeLessThanOrEqual(MAX_QUEUED + A_POLL);
-			expect(await daemon.metric("pockaffe_write_queue_rows")).toBeLessThanOrEqual(MAX_QUEUED + A_POLL);
+	it.each(Object.entries(cases))("%s: holds up its own partition alone, within the limits", async (_name, { source, hold, letters }) => {
+		await using folder = await temporaryFolder();
+		await using db = await createTestDatabase();
+		const [topic, brokers] = [uniqueName("pressure"), inject("kafkaBrokers")];
+		await loadTopic(
+			brokers,
+			{ name: topic, partitions: PARTITIONS },
+			Array.from({ length: PARTITIONS * MESSAGES }, (_, i) => ({
+				topic,
+				partition: i % PARTITIONS,
+				key: `k${i}`,
+				value: "x".repeat(100),
+			})),
+		);
+		await writeFile(join(folder.path, "handler.mjs"), source);
+		const config = {
+			kafka: { brokers: [brokers], topics: [topic], group: uniqueName("g") },
+			handler: { module: "./handler.mjs", maxAttempts: 1, timeoutMs: 110_000 },
+			database: { url: db.url },
+			tables: { events: { columns: { name: "text" }, create: true }, slow: { columns: { name: "text" }, create: true } },
+			workers: { maxQueuedMessages: MAX_QUEUED },
+			deadLetters: { breaker: { share: 1, consecutive: 0 } },
+			offsets: { commitIntervalMs: 100 },
+		};
+		await writeFile(join(folder.path, "pockaffe.yaml"), JSON.stringify(config));
+		// Tables have to be there to be locked.
+		await db.database.query((await pockaffe(["schema", "-c", "pockaffe.yaml"], { cwd: folder.path })).stdout);
+		const goOn = await hold({ url: db.url, folder: folder.path });
+		await using daemon = await runDaemon(folder.path, config);
+		const partitions = async () => (await daemon.status()).partitions;
+		const isThrough = ({ committed }: { committed: number | null }) => committed === MESSAGES;
+		const others = async () => (await partitions()).filter(({ partition }) => partition !== SLOW);
+		await waitFor(
+			"the other partitions' ends",
+			async () => (await others()).length === PARTITIONS - 1 && (await others()).every(isThrough),
+		);
+		const slow = await waitFor("the pause", async () =>
+			(await partitions()).find(({ partition, state }) => partition === SLOW && state === "paused"),
+		);
+		expect(slow.committed).toBe(0);
+		expect(slow.queued + slow.inFlight).toBeLessThanOrEqual(MAX_QUEUED + A_POLL);
+		expect(await daemon.metric("pockaffe_write_queue_rows")).toBeLessThanOrEqual(MAX_QUEUED + A_POLL);
 
-			await goOn();
-			await waitFor("the slow partition's end", async () => (await partitions()).every(isThrough));
-			const [rows] = await db.database.query(
-				"select (select count(*) from events)::int as events, (select count(*) from slow)::int as slow, (select count(*) from pockaffe_dead_letters)::int as letters",
-			);
-			expect(rows).toEqual({ events: (PARTITIONS - 1) * MESSAGES, slow: MESSAGES - letters, letters });
-			expect(await daemon.stop()).toBe(0);
-		},
-	);
+		await goOn();
+		await waitFor("the slow partition's end", async () => (await partitions()).every(isThrough));
+		const [rows] = await db.database.query(
+			"select (select count(*) from events)::int as events, (select count(*) from slow)::int as slow, (select count(*) from pockaffe_dead_letters)::int as letters",
+		);
+		expect(rows).toEqual({ events: (PARTITIONS - 1) * MESSAGES, slow: MESSAGES - letters, letters });
+		expect(await daemon.stop()).toBe(0);
+	});
 });

@@ -24,7 +24,7 @@ async function threadsOf(daemon: DaemonProcess, share: number, committed: number
 }
 
 describeOnKafka("a partition that an eager rebalance gives back", () => {
-	it("has the thread that it had", { timeout: 150_000 }, async () => {
+	it("has the thread that it had", async () => {
 		await using folder = await temporaryFolder();
 		await using db = await createTestDatabase();
 		const [topic, group, brokers] = [uniqueName("back"), uniqueName("g"), inject("kafkaBrokers")];
@@ -39,7 +39,7 @@ describeOnKafka("a partition that an eager rebalance gives back", () => {
 		await using first = await runDaemon(folder.path, config);
 		const before = await threadsOf(first, 2, 1);
 		await using second = await runDaemon(folder.path, config);
-		await waitFor("a share for each", async () => (await second.status()).partitions.length === 1, 60_000);
+		await waitFor("a share for each", async () => (await second.status()).partitions.length === 1);
 		await using producer = await Producer.connect(kafkaAt(brokers));
 		await produceMany(producer, records());
 		const after = await threadsOf(first, 1, 2);

@@ -195,7 +195,7 @@ describeOnKafka("offsets in the database", () => {
 		await daemon.ready();
 		await db.database.query(`alter table pockaffe_offsets owner to current_user; grant select, insert on pockaffe_offsets to ${role}`);
 		await produce(topic, 20, 40);
-		const reason = await notReadyFor(daemon, "commits_failing", /permission denied for table pockaffe_offsets/, 60_000);
+		const reason = await notReadyFor(daemon, "commits_failing", /permission denied for table pockaffe_offsets/);
 		expect(reason.message).toContain(`the offsets of ${topic}/0 can't be committed: `);
 		expect((await db.database.query("select 1 from events")).length).toBe(40);
 		expect(await inTable(db.database)).toBe(20);

@@ -86,37 +86,33 @@ describeOnKafka("outages under load", () => {
 		await database.close();
 	});
 
-	it.each(["kafka", "postgres"])(
-		"a member is frozen past its session and wakes up as a zombie (offsets in %s)",
-		{ timeout: 200_000 },
-		async (store) => {
-			await using folder = await temporaryFolder();
-			await using second = await temporaryFolder();
-			await using db = await createTestDatabase();
-			const [topic, group] = [uniqueName("frozen"), uniqueName("g")];
-			const log = logOf(topic, 300_000);
-			await loadTopic(inject("kafkaBrokers"), { name: topic, partitions: PARTITIONS }, eventLog(log));
-			const config = { ...configFor(inject("kafkaBrokers"), topic, group, db.url), offsets: { commitIntervalMs: 100, store } };
-			await using frozen = await runDaemon(folder.path, config);
-			await waitFor("some rows", async () => (await rows(db.database)) > 1_000);
-			frozen.child.kill("SIGSTOP");
-			await using other = await runDaemon(second.path, config);
-			await untilCommitted(inject("kafkaBrokers"), group, topic, CATCH_UP_MS);
-			frozen.child.kill("SIGCONT");
-			await waitFor(
-				"a share for each",
-				async () => {
-					const counts = await Promise.all([frozen, other].map(async (daemon) => (await daemon.status()).partitions.length));
-					return counts.every((count) => count > 0) && counts.reduce((sum, count) => sum + count, 0) === PARTITIONS;
-				},
-				60_000,
-			);
-			expect(differences(await readTable(db.database, "events"), foldEvents(eventLog(log)))).toEqual([]);
-			await untilCommitted(inject("kafkaBrokers"), group, topic, CATCH_UP_MS);
-			expect(frozen.records.filter(({ msg }) => /partitions lost|took the offsets over/.test(msg))).not.toEqual([]);
-			expect([await frozen.stop(), await other.stop()]).toEqual([0, 0]);
-		},
-	);
+	it.each(["kafka", "postgres"])("a member is frozen past its session and wakes up as a zombie (offsets in %s)", async (store) => {
+		await using folder = await temporaryFolder();
+		await using second = await temporaryFolder();
+		await using db = await createTestDatabase();
+		const [topic, group] = [uniqueName("frozen"), uniqueName("g")];
+		const log = logOf(topic, 300_000);
+		await loadTopic(inject("kafkaBrokers"), { name: topic, partitions: PARTITIONS }, eventLog(log));
+		const config = { ...configFor(inject("kafkaBrokers"), topic, group, db.url), offsets: { commitIntervalMs: 100, store } };
+		await using frozen = await runDaemon(folder.path, config);
+		await waitFor("some rows", async () => (await rows(db.database)) > 1_000);
+		frozen.child.kill("SIGSTOP");
+		await using other = await runDaemon(second.path, config);
+		await untilCommitted(inject("kafkaBrokers"), group, topic, CATCH_UP_MS);
+		frozen.child.kill("SIGCONT");
+		await waitFor(
+			"a share for each",
+			async () => {
+				const counts = await Promise.all([frozen, other].map(async (daemon) => (await daemon.status()).partitions.length));
+				return counts.every((count) => count > 0) && counts.reduce((sum, count) => sum + count, 0) === PARTITIONS;
+			},
+			60_000,
+		);
+		expect(differences(await readTable(db.database, "events"), foldEvents(eventLog(log)))).toEqual([]);
+		await untilCommitted(inject("kafkaBrokers"), group, topic, CATCH_UP_MS);
+		expect(frozen.records.filter(({ msg }) => /partitions lost|took the offsets over/.test(msg))).not.toEqual([]);
+		expect([await frozen.stop(), await other.stop()]).toEqual([0, 0]);
+	});
 });
 
 describeOnKafka("logs of every kind", () => {

@@ -8,30 +8,26 @@ import { createTestDatabase } from "../../support/postgres/test-database.ts";
 import { temporaryFolder } from "../../support/temporary-folder.ts";
 
 describeOnKafka("a rolling restart of three daemons under load", () => {
-	it.each(["classic", "eager", "consumer"] as const)(
-		"handles no message twice, and all arrive (protocol %s)",
-		{ timeout: 240_000 },
-		async (protocol) => {
-			await using folder = await temporaryFolder();
-			await using db = await createTestDatabase();
-			const result = await rollingRestart({
-				brokers: inject("kafkaBrokers"),
-				databaseUrl: db.url,
-				folder: folder.path,
-				topic: uniqueName("rolling"),
-				group: uniqueName("g"),
-				protocol,
-				partitions: 6,
-				daemons: 3,
-				perSecond: 1_000,
-				rounds: 1,
-				say: () => {},
-			});
-			expect(result.exitCodes).toEqual([0, 0, 0, 0, 0, 0]);
-			expect(result.handledTwice).toEqual([]);
-			const { stdout } = await pockaffe(["verify", "--json"], { cwd: folder.path });
-			const report = JSON.parse(stdout) as VerificationReport;
-			expect(report).toMatchObject({ verified: true, messages: result.messages, differences: [] });
-		},
-	);
+	it.each(["classic", "eager", "consumer"] as const)("handles no message twice, and all arrive (protocol %s)", async (protocol) => {
+		await using folder = await temporaryFolder();
+		await using db = await createTestDatabase();
+		const result = await rollingRestart({
+			brokers: inject("kafkaBrokers"),
+			databaseUrl: db.url,
+			folder: folder.path,
+			topic: uniqueName("rolling"),
+			group: uniqueName("g"),
+			protocol,
+			partitions: 6,
+			daemons: 3,
+			perSecond: 1_000,
+			rounds: 1,
+			say: () => {},
+		});
+		expect(result.exitCodes).toEqual([0, 0, 0, 0, 0, 0]);
+		expect(result.handledTwice).toEqual([]);
+		const { stdout } = await pockaffe(["verify", "--json"], { cwd: folder.path });
+		const report = JSON.parse(stdout) as VerificationReport;
+		expect(report).toMatchObject({ verified: true, messages: result.messages, differences: [] });
+	});
 });

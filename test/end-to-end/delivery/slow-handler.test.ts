@@ -98,26 +98,22 @@ async function hasJoined(daemon: DaemonProcess): Promise<void> {
 }
 
 describeOnKafka("a slow handler", () => {
-	it.each(cases)(
-		"of %s: over restarts the successor handles nothing again, and nothing is lost",
-		{ timeout: 240_000 },
-		async (_, handler) => {
-			await using test = await open(handler);
-			for (let restart = 0; restart < 2; restart++) {
-				await using daemon = await test.run();
-				await test.moreCalls(handler.between);
-				expect(await daemon.stop()).toBe(0);
-				const calls = await test.calls();
-				expect(new Set(calls).size).toBe(calls.length);
-				expect((await test.committed()).reduce((sum, each) => sum + each)).toBe(calls.length);
-				expect(await test.rows()).toBe(calls.length);
-			}
+	it.each(cases)("of %s: over restarts the successor handles nothing again, and nothing is lost", async (_, handler) => {
+		await using test = await open(handler);
+		for (let restart = 0; restart < 2; restart++) {
 			await using daemon = await test.run();
-			await test.allCommitted();
+			await test.moreCalls(handler.between);
 			expect(await daemon.stop()).toBe(0);
-			expect([(await test.calls()).length, await test.rows()]).toEqual([handler.count, handler.count]);
-		},
-	);
+			const calls = await test.calls();
+			expect(new Set(calls).size).toBe(calls.length);
+			expect((await test.committed()).reduce((sum, each) => sum + each)).toBe(calls.length);
+			expect(await test.rows()).toBe(calls.length);
+		}
+		await using daemon = await test.run();
+		await test.allCommitted();
+		expect(await daemon.stop()).toBe(0);
+		expect([(await test.calls()).length, await test.rows()]).toEqual([handler.count, handler.count]);
+	});
 
 	it.each(cases.slice(2))("of %s: a member that joins and one that leaves repeat nothing", async (_, handler) => {
 		await using test = await open(handler);

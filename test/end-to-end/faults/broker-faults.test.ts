@@ -29,40 +29,36 @@ describeOnKafka("brokers of a cluster of three die under load", () => {
 		await cluster?.[Symbol.asyncDispose]();
 	});
 
-	it.each(["a leader of partitions", "the group's coordinator"])(
-		"%s: its work moves, and costs no rebalance",
-		{ timeout: 120_000 },
-		async (which) => {
-			await using scene = await startScene();
-			const daemon = await scene.daemon(cluster.brokers, {});
-			const load = await scene.load(PER_SECOND);
-			await scene.committedPast(PER_SECOND);
-			await daemon.ready();
-			const coordinator = await cluster.coordinator(scene.group);
-			const victim = which === "the group's coordinator" ? coordinator : (IDS.find((id) => id !== coordinator) as number);
-			const led = await partitionsLedBy(victim, scene.topic);
-			expect(led).not.toEqual([]);
-			// Watched from before: until another broker takes over is all the time there is.
-			const isAway = new RegExp(`^the group's coordinator is away .*${cluster.broker(victim).brokers}.* can't be reached$`);
-			const told = victim === coordinator ? notReadyFor(daemon, "not_in_group", isAway) : null;
-			await Promise.all([cluster.broker(victim).kill(), told]);
-			await waitFor("another coordinator", async () => (await cluster.coordinator(scene.group)) !== victim);
-			const position = async () => (await scene.committed()).filter((_, partition) => led.includes(partition));
-			const before = await position();
-			await waitFor("the dead broker's partitions to go on", async () =>
-				(await position()).every((offset, i) => offset > (before[i] as number)),
-			);
-			await daemon.ready();
-			await scene.nothingCommittedUnsettled();
-			await cluster.mend();
-			await cluster.inSync(scene.topic);
-			await load.stop();
-			await scene.converged();
-			await daemon.ready();
-			expect(await daemon.metric("pockaffe_rebalances_total")).toBe(1);
-			await endsWell(daemon);
-		},
-	);
+	it.each(["a leader of partitions", "the group's coordinator"])("%s: its work moves, and costs no rebalance", async (which) => {
+		await using scene = await startScene();
+		const daemon = await scene.daemon(cluster.brokers, {});
+		const load = await scene.load(PER_SECOND);
+		await scene.committedPast(PER_SECOND);
+		await daemon.ready();
+		const coordinator = await cluster.coordinator(scene.group);
+		const victim = which === "the group's coordinator" ? coordinator : (IDS.find((id) => id !== coordinator) as number);
+		const led = await partitionsLedBy(victim, scene.topic);
+		expect(led).not.toEqual([]);
+		// Watched from before: until another broker takes over is all the time there is.
+		const isAway = new RegExp(`^the group's coordinator is away .*${cluster.broker(victim).brokers}.* can't be reached$`);
+		const told = victim === coordinator ? notReadyFor(daemon, "not_in_group", isAway) : null;
+		await Promise.all([cluster.broker(victim).kill(), told]);
+		await waitFor("another coordinator", async () => (await cluster.coordinator(scene.group)) !== victim);
+		const position = async () => (await scene.committed()).filter((_, partition) => led.includes(partition));
+		const before = await position();
+		await waitFor("the dead broker's partitions to go on", async () =>
+			(await position()).every((offset, i) => offset > (before[i] as number)),
+		);
+		await daemon.ready();
+		await scene.nothingCommittedUnsettled();
+		await cluster.mend();
+		await cluster.inSync(scene.topic);
+		await load.stop();
+		await scene.converged();
+		await daemon.ready();
+		expect(await daemon.metric("pockaffe_rebalances_total")).toBe(1);
+		await endsWell(daemon);
+	});
 
 	it("all of them, for longer than the session and every time of the daemon's own: it says so and goes on", async () => {
 		const awayMs = COMMIT_TIMEOUT_MS + 2_000;

@@ -133,7 +133,7 @@ describeOnKafka("the network between daemon and broker", () => {
 		await daemon.ready();
 		await moving.proxy[Symbol.asyncDispose]();
 		await moving.advertise(moving.behind);
-		await scene.committedPast(load.delivered + PER_SECOND, 60_000);
+		await scene.committedPast(load.delivered + PER_SECOND);
 		await daemon.ready();
 		await scene.nothingCommittedUnsettled();
 		await load.stop();

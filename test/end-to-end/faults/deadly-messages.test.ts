@@ -96,7 +96,7 @@ const letters = (db: TestDatabase) =>
 /** False where the process ended first. */
 function lives(daemon: DaemonProcess, until: () => Promise<boolean>): Promise<boolean> {
 	const died = daemon.exited().then(() => false);
-	return Promise.race([died, waitFor("the table, or the end", until, 40_000)]);
+	return Promise.race([died, waitFor("the table, or the end", until)]);
 }
 
 describe("a message that takes the process with it", () => {
@@ -106,9 +106,7 @@ describe("a message that takes the process with it", () => {
 		["lets V8 abort it, out of memory", "kafka"],
 	] as const)(
 		"and %s becomes a dead letter after the told number of deaths, and nobody else does (offsets in %s)",
-		{
-			timeout: 240_000,
-		},
+		{},
 		async (way, store) => {
 			await using parts = await scene();
 			await produce(parts.cluster, 40, (partition, offset) => (partition === 1 && offset === 7 ? "deadly" : null));

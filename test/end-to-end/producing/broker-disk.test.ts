@@ -45,7 +45,7 @@ describeOnKafka("a full disk of the broker", () => {
 	const large = () => join(folder.path, "large");
 	const small = () => join(folder.path, "small");
 
-	it("is told of its topic, holds up no other, and loses nothing", { timeout: 600_000 }, async ({ skip }) => {
+	it("is told of its topic, holds up no other, and loses nothing", async ({ skip }) => {
 		if (!isMounted) skip("no file system may be mounted here");
 		const { brokers } = kafka;
 		await using db = await createTestDatabase();

@@ -136,7 +136,7 @@ describeOnKafka("a chain of daemons, from topic to topic to table", () => {
 		expect(await wrongRows(readersDb, fold)).toEqual([]);
 		expect(await reader.stop()).toBe(0);
 		console.info(`chain: ${messages.flat().length} messages, ${records.flat().length} records, ${repeats} of them repeats`);
-	}, 400_000);
+	});
 });
 
 /** Each message has its record, and whatever else there is repeats one of those; returns how many repeats there are. */

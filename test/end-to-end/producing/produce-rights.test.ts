@@ -37,66 +37,56 @@ describeOnKafka("the right to write to a produced topic", () => {
 		["and Describe remains", { describes: true, alone: false }],
 		["and nothing else remains", { describes: false, alone: false }],
 		["and it was the only topic to write to", { describes: true, alone: true }],
-	])(
-		"is taken away while it runs, %s: told with what gives it, others go on, and so does this one",
-		{ timeout: 200_000 },
-		async (_, how) => {
-			await using db = await createTestDatabase();
-			const [source, out, other] = [uniqueName("source"), uniqueName("out"), uniqueName("other")];
-			await kafka.createTopic(source, 3);
-			for (const topic of [out, other]) await kafka.createTopic(topic, 1);
-			await using daemon = await service(kafka.brokers, handler(out, other), {
-				...{ topic: source, url: db.url, kafka: kafka.as("app") },
-				handler: { produces: [out, other] },
-				tables: { events: eventTable },
-			});
-			const write = (topic: string): Right => ["Write", "topic", topic];
-			await kafka.give("app", ["Read", "topic", source], ["Read", "group", daemon.group], write(out), write(other));
-			if (how.describes) await kafka.give("app", ["Describe", "topic", out], ["Describe", "topic", other]);
-			await using producer = await Producer.connect(kafka.admin);
-			let next = 0;
-			const load = async () => {
-				const numbers = Array.from({ length: COUNT }, () => next++);
-				const records = numbers.flatMap((i) => [0, 1, 2].map((partition) => ({ topic: source, partition, key: `k${i}`, value: `v${i}` })));
-				await produceMany(producer, records);
-			};
-			await using inspector = await ClusterInspector.connect(kafka.admin, systemClock, daemon.group);
-			const committed = async () => (await inspector.groupOffsets([source])).map((each) => each.committed);
-			const untilCommitted = (what: string, expected: readonly unknown[]) =>
-				waitFor(what, async () => JSON.stringify(await committed()) === JSON.stringify(expected));
+	])("is taken away while it runs, %s: told with what gives it, others go on, and so does this one", async (_, how) => {
+		await using db = await createTestDatabase();
+		const [source, out, other] = [uniqueName("source"), uniqueName("out"), uniqueName("other")];
+		await kafka.createTopic(source, 3);
+		for (const topic of [out, other]) await kafka.createTopic(topic, 1);
+		await using daemon = await service(kafka.brokers, handler(out, other), {
+			...{ topic: source, url: db.url, kafka: kafka.as("app") },
+			handler: { produces: [out, other] },
+			tables: { events: eventTable },
+		});
+		const write = (topic: string): Right => ["Write", "topic", topic];
+		await kafka.give("app", ["Read", "topic", source], ["Read", "group", daemon.group], write(out), write(other));
+		if (how.describes) await kafka.give("app", ["Describe", "topic", out], ["Describe", "topic", other]);
+		await using producer = await Producer.connect(kafka.admin);
+		let next = 0;
+		const load = async () => {
+			const numbers = Array.from({ length: COUNT }, () => next++);
+			const records = numbers.flatMap((i) => [0, 1, 2].map((partition) => ({ topic: source, partition, key: `k${i}`, value: `v${i}` })));
+			await produceMany(producer, records);
+		};
+		await using inspector = await ClusterInspector.connect(kafka.admin, systemClock, daemon.group);
+		const committed = async () => (await inspector.groupOffsets([source])).map((each) => each.committed);
+		const untilCommitted = (what: string, expected: readonly unknown[]) =>
+			waitFor(what, async () => JSON.stringify(await committed()) === JSON.stringify(expected));
 
-			await load();
-			const running = await daemon.run();
-			await untilCommitted("all before", [COUNT, COUNT, COUNT]);
-			await kafka.take("app", write(out), ...(how.alone ? [write(other)] : []));
-			await load();
-			const reason = await notReadyFor(
-				running,
-				"produce_blocked",
-				new RegExp(`records for topic ${out} can't be produced: .*uthorization`),
-			);
-			expect(reason).toMatchObject({ topic: out, partition: null });
-			const gives = `--allow-principal User:app --operation Write --topic ${out}`;
-			expect(reason.message).toContain(gives);
-			await running.record("the right in the log", ({ level, msg }) => level === "error" && msg.includes(gives));
-			await untilCommitted("what does not write there", [COUNT, how.alone ? COUNT : 2 * COUNT, 2 * COUNT]);
-			await kafka.give("app", write(out), ...(how.alone ? [write(other)] : []));
-			await untilCommitted("all", [2 * COUNT, 2 * COUNT, 2 * COUNT]);
-			await running.ready();
-			for (const topic of [out, other]) {
-				const [log = []] = await readTopic(kafka.admin, topic, 1);
-				expect(firsts(log).map(({ offset }) => offset)).toEqual(offsets);
-			}
-			expect((await db.database.query("select 1 from events")).length).toBe(2 * COUNT);
-			expect(await running.metric("pockaffe_dead_letters_total")).toBe(0);
-			expect(running.child.exitCode).toBeNull();
-			expect(await running.stop()).toBe(0);
-		},
-	);
+		await load();
+		const running = await daemon.run();
+		await untilCommitted("all before", [COUNT, COUNT, COUNT]);
+		await kafka.take("app", write(out), ...(how.alone ? [write(other)] : []));
+		await load();
+		const reason = await notReadyFor(running, "produce_blocked", new RegExp(`records for topic ${out} can't be produced: .*uthorization`));
+		expect(reason).toMatchObject({ topic: out, partition: null });
+		const gives = `--allow-principal User:app --operation Write --topic ${out}`;
+		expect(reason.message).toContain(gives);
+		await running.record("the right in the log", ({ level, msg }) => level === "error" && msg.includes(gives));
+		await untilCommitted("what does not write there", [COUNT, how.alone ? COUNT : 2 * COUNT, 2 * COUNT]);
+		await kafka.give("app", write(out), ...(how.alone ? [write(other)] : []));
+		await untilCommitted("all", [2 * COUNT, 2 * COUNT, 2 * COUNT]);
+		await running.ready();
+		for (const topic of [out, other]) {
+			const [log = []] = await readTopic(kafka.admin, topic, 1);
+			expect(firsts(log).map(({ offset }) => offset)).toEqual(offsets);
+		}
+		expect((await db.database.query("select 1 from events")).length).toBe(2 * COUNT);
+		expect(await running.metric("pockaffe_dead_letters_total")).toBe(0);
+		expect(running.child.exitCode).toBeNull();
+		expect(await running.stop()).toBe(0);
+	});
 
-	it("is missing at the start, for every topic: told with what gives it, a drain does not wait, and with it all goes on", {
-		timeout: 200_000,
-	}, async () => {
+	it("is missing at the start, for every topic: told with what gives it, a drain does not wait, and with it all goes on", {}, async () => {
 		await using db = await createTestDatabase();
 		const [source, out, other] = [uniqueName("source"), uniqueName("out"), uniqueName("other")];
 		await kafka.createTopic(source, 3);

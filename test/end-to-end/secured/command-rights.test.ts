@@ -235,7 +235,7 @@ describeOnKafka("the rights that a command needs", () => {
 	describe.each(rows)("$named: $command", (row) => {
 		const { kafka: rights = [], grants = [], emptied } = row;
 
-		it("are enough, and each is missed by name", { ...withAddon, timeout: 120_000 }, async () => {
+		it("are enough, and each is missed by name", withAddon, async () => {
 			for (const right of rights) {
 				const { code, told } = await run(
 					row,

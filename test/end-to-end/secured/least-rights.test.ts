@@ -74,7 +74,7 @@ describeOnKafka("rights that a run needs", () => {
 		return { commands: stdout.trim().split("\n"), code };
 	};
 
-	it("are printed by check --rights, are enough, and each is missed by name", { ...withAddon, timeout: 180_000 }, async () => {
+	it("are printed by check --rights, are enough, and each is missed by name", withAddon, async () => {
 		const { commands, code } = await missing();
 		expect(code).toBe(1);
 		const acls = commands.filter((command) => command.startsWith("kafka-acls.sh"));
@@ -117,7 +117,7 @@ describeOnKafka("rights that a run needs", () => {
 		}
 	});
 
-	it("are told by check in the words that a run has", { ...withAddon, timeout: 60_000 }, async () => {
+	it("are told by check in the words that a run has", withAddon, async () => {
 		await kafka.take("pockaffe", ["Read", "topic", topic]);
 		await kafka.give("pockaffe", ["Describe", "topic", topic]);
 		const { stdout, code } = await pockaffe(["check", "--json"], { cwd: folder.path });
@@ -130,7 +130,6 @@ describeOnKafka("rights that a run needs", () => {
 
 	it("to look at the letters topic's settings is asked for by check, and without it a run goes on", {
 		...withAddon,
-		timeout: 60_000,
 	}, async () => {
 		await writeFile(join(folder.path, "pockaffe.yaml"), JSON.stringify(config));
 		const told = async () => {
@@ -154,7 +153,6 @@ describeOnKafka("rights that a run needs", () => {
 
 	it("to make the topic of dead letters are asked for where it is missing, by check and by a run, which goes on once they are given", {
 		...withAddon,
-		timeout: 60_000,
 	}, async () => {
 		const absent = uniqueName("absent");
 		const withAbsent = { ...config, deadLetters: { target: "topic", topic: absent } };

@@ -86,9 +86,7 @@ describeOnKafka("rights", () => {
 		["and Describe remains", ["Describe"]],
 	] as const)(
 		"to read a topic is taken away, %s, while messages come: told with the topic; the other topic goes on, and so does this one",
-		{
-			timeout: 150_000,
-		},
+		{},
 		async (_, remaining) => {
 			await using run = await open(2);
 			const [topic = "", other = ""] = run.topics;
@@ -130,9 +128,7 @@ describeOnKafka("rights", () => {
 
 	it.each(["classic", "consumer"])(
 		"to the group are taken away (%s): told within seconds, no exit, and it goes on when they are given",
-		{
-			timeout: 180_000,
-		},
+		{},
 		async (protocol) => {
 			await using run = await open();
 			const [topic = ""] = run.topics;

@@ -57,7 +57,6 @@ describeOnKafka("logins to a Kafka with TLS", () => {
 
 	it("a certificate is the login: check --rights names its user, and what it prints is enough", {
 		...withAddon,
-		timeout: 90_000,
 	}, async () => {
 		await using own = await temporaryFolder();
 		await using db = await createTestDatabase();
@@ -83,7 +82,7 @@ describeOnKafka("logins to a Kafka with TLS", () => {
 		["has expired", "EXPIRED", () => authority, /the broker's certificate has expired \(\w/],
 		["is of another CA", "CERTIFIED", () => Authority.create(join(folder.path, "others"), "others"), /is of a CA that is not known here/],
 		["is for another name", "ELSEWHERE", () => authority, /the broker's certificate is not for this name/],
-	])("a broker whose certificate %s is told so by a run and by check", { timeout: 60_000 }, async (_, listener, known, words) => {
+	])("a broker whose certificate %s is told so by a run and by check", async (_, listener, known, words) => {
 		await using own = await temporaryFolder();
 		await using db = await createTestDatabase();
 		const tls = { ca: known().certificate.cert, ...client };
@@ -98,9 +97,7 @@ describeOnKafka("logins to a Kafka with TLS", () => {
 		expect(found.find(({ item }) => item === "broker")?.detail).toMatch(words);
 	});
 
-	it("a SCRAM password that is changed under load keeps the daemon out with the reason, until its file is renewed: nothing is lost", {
-		timeout: 150_000,
-	}, async () => {
+	it("a SCRAM password that is changed under load keeps the daemon out with the reason, until its file is renewed: nothing is lost", {}, async () => {
 		await using own = await temporaryFolder();
 		await using db = await createTestDatabase();
 		const [topic, group] = [uniqueName("scram"), uniqueName("g")];

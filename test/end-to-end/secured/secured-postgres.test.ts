@@ -68,13 +68,13 @@ describeOnKafka("a Postgres with TLS", () => {
 		await producer.produce({ topic, key: "a", value: '{"name":"x"}' });
 	}
 
-	it("whose certificate has expired at the start is told so, and waited for", { timeout: 90_000 }, async () => {
+	it("whose certificate has expired at the start is told so, and waited for", async () => {
 		await notReadyFor(daemon, "database", /the server's certificate has expired/, TOLD_WITHIN_MS);
 		await postgres.present(right);
 		await daemon.ready(TOLD_WITHIN_MS);
 	});
 
-	it("is missed by a daemon to which no message has come yet", { timeout: 90_000 }, async () => {
+	it("is missed by a daemon to which no message has come yet", async () => {
 		await postgres.present(bad.expired);
 		await hangUp();
 		await notReadyFor(daemon, "database", /the database can't be asked: .*the server's certificate has expired/, TOLD_WITHIN_MS);
@@ -86,7 +86,7 @@ describeOnKafka("a Postgres with TLS", () => {
 		["expired", /the server's certificate has expired/],
 		["of another CA", /of a CA that is not known here/],
 		["for another name", /not for this name/],
-	])("whose certificate is renewed with one that is %s is told so", { timeout: 90_000 }, async (kind, words) => {
+	])("whose certificate is renewed with one that is %s is told so", async (kind, words) => {
 		await postgres.present(bad[kind]);
 		await disconnect();
 		await notReadyFor(daemon, "database", words, TOLD_WITHIN_MS);
@@ -94,7 +94,7 @@ describeOnKafka("a Postgres with TLS", () => {
 		await daemon.ready(TOLD_WITHIN_MS);
 	});
 
-	it("that refuses the password is told so, and the new one is taken from its file", { timeout: 90_000 }, async () => {
+	it("that refuses the password is told so, and the new one is taken from its file", async () => {
 		await postgres.query("alter role writer password 'second-secret'");
 		await disconnect();
 		await notReadyFor(daemon, "database", /28P01.*password authentication failed/, TOLD_WITHIN_MS);

@@ -122,7 +122,7 @@ describeOnKafka("a Kafka with TLS, certificates of clients and access lists", ()
 
 		// It is the new one that is shown: put out with it the daemon says why, and goes on with what is renewed.
 		await kafka.present(ofServer.sign("kafka-again", { name: "kafka", names: ["IP:127.0.0.1"] }), onlyFirst);
-		const told = await notReadyFor(daemon, "not_in_group", /the broker does not take the client certificate \(kafka\.tls\.cert\)/, 60_000);
+		const told = await notReadyFor(daemon, "not_in_group", /the broker does not take the client certificate \(kafka\.tls\.cert\)/);
 		expect(told.message).toContain(kafka.brokers);
 		await put(ofFirst);
 		await daemon.ready();

@@ -24,7 +24,7 @@ beforeAll(async () => {
 		await server.query("grant select, insert on steps to walker");
 		await server.query(`insert into steps values ('${server === first ? "first" : "second"}')`);
 	}
-}, 120_000);
+});
 
 afterEach(async () => {
 	for (const database of databases.splice(0)) await database.close();

@@ -42,7 +42,7 @@ beforeAll(async () => {
 	await server.query("create role certified login");
 	await server.query("create role plain login password 'secret'");
 	await server.admit("hostssl all certified all cert", "hostnossl all plain all scram-sha-256", "host all plain all reject");
-}, 120_000);
+});
 
 afterAll(async () => {
 	await server?.[Symbol.asyncDispose]();

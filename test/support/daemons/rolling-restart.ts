@@ -137,14 +137,10 @@ function handlerNoting(file: string, workMs: number): string {
 }
 
 async function untilShared(members: readonly RollingMember[], partitions: number): Promise<void> {
-	await waitFor(
-		"a share for each",
-		async () => {
-			const counts = await Promise.all(members.map((member) => member.partitions()));
-			return counts.every((count) => count > 0) && counts.reduce((sum, count) => sum + count, 0) === partitions;
-		},
-		60_000,
-	);
+	await waitFor("a share for each", async () => {
+		const counts = await Promise.all(members.map((member) => member.partitions()));
+		return counts.every((count) => count > 0) && counts.reduce((sum, count) => sum + count, 0) === partitions;
+	});
 }
 
 /** Endless, every partition in turn. */
@@ -170,7 +166,7 @@ async function readNotes(file: string): Promise<Note[]> {
 
 async function untilHandled(file: string, count: number): Promise<void> {
 	const seen = async () => new Set((await readNotes(file)).map(({ partition, offset }) => `${partition}@${offset}`));
-	await waitFor(`${count} messages to be handled`, async () => (await seen()).size >= count, 120_000).catch(async (error) => {
+	await waitFor(`${count} messages to be handled`, async () => (await seen()).size >= count).catch(async (error) => {
 		throw new Error(`${gapsIn(await seen())}\n${error.message}`);
 	});
 }
