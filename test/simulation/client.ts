@@ -222,10 +222,13 @@ export class SimClient extends EventEmitter<GroupClientEvents> implements GroupC
 	commit(offsets: readonly TopicPartitionOffset[]): Promise<void> {
 		const lives = new Map(this.#lives);
 		const meant = new Map([...this.#askedLives, ...lives]);
+		const session = this.#kafka.sessionOf(this);
 		const commit = this.#lastCommit.then(() => {
 			const epoch = this.#kafka.epochOf(this);
 			return this.#ask(() => {
 				this.#kafka.commit(this, epoch, { lives, meant }, offsets);
+				if (this.#kafka.sessionOf(this) !== session)
+					for (const { partition, offset } of offsets) this.#kafka.carriedOver.set(partition, offset);
 				if (this.#kafka.world.chance(this.#kafka.faults.answerLost)) throw new KafkaError("no answer to the commit", -1);
 			});
 		});

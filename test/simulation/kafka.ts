@@ -65,6 +65,8 @@ export class SimKafka {
 	readonly topic = TOPIC;
 	readonly logs: SimLog[];
 	readonly committed = new Map<number, number>();
+	/** By partition: the last offset whose commit was asked for in one session of its client and taken in the next. */
+	readonly carriedOver = new Map<number, number>();
 	/** How often the topic was made again. */
 	life = 0;
 	/** Logs that were deleted, of topics without ids. */
@@ -179,6 +181,11 @@ export class SimKafka {
 
 	isMember(client: SimClient): boolean {
 		return this.#members.has(client);
+	}
+
+	/** What the client's session is; another one after each join. */
+	sessionOf(client: SimClient): object | null {
+		return this.#members.get(client) ?? null;
 	}
 
 	epochOf(client: SimClient): number {

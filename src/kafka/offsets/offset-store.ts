@@ -87,7 +87,8 @@ export class KafkaOffsetStore implements OffsetStore {
 
 	/**
 	 * First waits for a commit under way: one that was queued before a session was lost is sent in the next session, and would overtake the
-	 * start that is noted meanwhile.
+	 * start that is noted meanwhile. (If another member has begun in between, its note is behind that offset: that is reported as a restored
+	 * database, from which nothing tells it apart. Nothing is missing then.)
 	 */
 	async claim(partitions: readonly TopicPartition[]): Promise<readonly StoredOffset[]> {
 		await this.answered();
