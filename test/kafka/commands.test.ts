@@ -7,8 +7,8 @@ import { describeOnKafka, uniqueName } from "../support/kafka/real-kafka.ts";
 
 const env = { POCKAFFE_KAFKA_BROKERS: inject("kafkaBrokers") };
 
-function run(args: readonly string[], stdin?: string): Promise<CommandResult> {
-	return pockaffe(args, { cwd: "/", env, ...(stdin === undefined ? {} : { stdin }) });
+function run(args: readonly string[], stdin?: string, more: Record<string, string> = {}): Promise<CommandResult> {
+	return pockaffe(args, { cwd: "/", env: { ...env, ...more }, ...(stdin === undefined ? {} : { stdin }) });
 }
 
 async function topicWith(partitions: number): Promise<string> {
@@ -156,6 +156,43 @@ describe("a broker that can't be reached", () => {
 			{ item: "table pockaffe_offsets_start", result: "warning", detail: "is missing; the daemon creates it" },
 		]);
 		expect(stdout).not.toContain(new URL(inject("postgresUrl")).password);
+	});
+});
+
+describeOnKafka("check, with pockaffe:json", () => {
+	/** What `check` says of the messages of a topic with these values. */
+	async function ofMessages(values: readonly string[], columns: object, options: object = {}): Promise<unknown[]> {
+		const topic = uniqueName("sampled");
+		const records = values.map((value, at) => ({ topic, partition: at % 2, key: Buffer.from(`k${at}`), value: Buffer.from(value) }));
+		await loadTopic(inject("kafkaBrokers"), { name: topic, partitions: 3 }, records);
+		const { stdout } = await run(["check", "--json"], undefined, {
+			POCKAFFE_KAFKA_GROUP: uniqueName("g"),
+			POCKAFFE_KAFKA_TOPICS: topic,
+			POCKAFFE_HANDLER_MODULE: "pockaffe:json",
+			POCKAFFE_HANDLER_OPTIONS: JSON.stringify(options),
+			POCKAFFE_DATABASE_URL: inject("postgresUrl"),
+			POCKAFFE_TABLES: JSON.stringify({ orders: { columns, create: true } }),
+		});
+		const findings = JSON.parse(stdout) as { item: string; result: string; detail: string }[];
+		return findings.filter(({ item }) => item === `messages of ${topic}`).map(({ result, detail }) => [result, detail]);
+	}
+	const orders = Array.from({ length: 40 }, (_, id) => JSON.stringify({ id, customer: { name: "Ada" }, amount: id }));
+
+	it("looks for the configured fields in the newest messages of every partition, and names a mistyped one", async () => {
+		const mistyped = { customer: { type: "text", from: "customer.nmae" }, amount: "bigint" };
+		expect(await ofMessages(orders, mistyped, { id: "id" })).toEqual([
+			[
+				"warning",
+				"column customer of orders would be null in every row: none of the 14 newest messages has customer.nmae (did you mean customer.name?)",
+			],
+		]);
+		expect(await ofMessages(orders, { customer: { type: "text", from: "customer.name" } })).toEqual([
+			["ok", "each configured field is in one of the 14 newest messages"],
+		]);
+	});
+
+	it("says nothing of an empty topic", async () => {
+		expect(await ofMessages([], { amount: "bigint" })).toEqual([]);
 	});
 });
 

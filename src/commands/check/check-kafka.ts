@@ -12,6 +12,7 @@ import { ClusterInspector } from "../../kafka/topics.ts";
 import type { MissingRight } from "../../kafka/watches/access-check.ts";
 import { aclCommand } from "../../kafka/watches/rights.ts";
 import { type Finding, failed, ok, warning } from "./check-finding.ts";
+import { messageFindings } from "./check-messages.ts";
 
 const DEADLINE_MS = 10_000;
 
@@ -30,7 +31,7 @@ export async function kafkaFindings(config: Config, clock: Clock): Promise<Findi
 		// If no broker can be reached, there is nobody to ask about rights and the group.
 		if (unreachable.length === inspector.metadata.brokers.length)
 			return [broker, ...kafka.topics.map((topic) => topicFinding(topic, inspector))];
-		return [broker, ...(await accessFindings(config, inspector))];
+		return [broker, ...(await accessFindings(config, inspector)), ...(await messageFindings(config, inspector, clock))];
 	} finally {
 		await inspector[Symbol.asyncDispose]();
 	}

@@ -7,7 +7,7 @@ import type { TableLayout } from "../../../core/rows/rows.ts";
 import type { Delete, Message, Outcome, PartitionInfo, Row } from "../../../handler-api.ts";
 import { wholeNumber } from "../rows/whole-number.ts";
 import { JsonReader } from "./json-reader.ts";
-import { objectIn, textOf } from "./parse-json.ts";
+import { objectIn, textOf, valueAt } from "./parse-json.ts";
 
 /** The state that init makes from the options. */
 export interface JsonState {
@@ -73,16 +73,6 @@ export function handleMessage({ key, value }: Message, state: JsonState): Outcom
 
 function rowOf(row: Row | Delete, table: string | undefined): Row | Delete {
 	return table === undefined ? row : { ...row, table };
-}
-
-/** Reads own properties only, as a column's `from` does. */
-function valueAt(fields: Fields, path: readonly string[]): unknown {
-	let at: unknown = fields;
-	for (const name of path) {
-		if (typeof at !== "object" || at === null || !Object.hasOwn(at, name)) return undefined;
-		at = (at as Fields)[name];
-	}
-	return at;
 }
 
 /** A number's own text; an integer's digits if the id is an integer. Null if the value is no id. */

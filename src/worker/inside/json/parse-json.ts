@@ -35,6 +35,16 @@ export function objectIn(value: Buffer): Record<string, unknown> | string {
 	return isObject ? (parsed as Record<string, unknown>) : "the value is JSON but no object";
 }
 
+/** What an object has at a path; undefined if nothing. Reads own properties only, as a column's `from` does. */
+export function valueAt(fields: Readonly<Record<string, unknown>>, path: readonly string[]): unknown {
+	let at: unknown = fields;
+	for (const name of path) {
+		if (typeof at !== "object" || at === null || !Object.hasOwn(at, name)) return undefined;
+		at = (at as Record<string, unknown>)[name];
+	}
+	return at;
+}
+
 /** Decodes UTF-8; null if the bytes are not UTF-8. U+FFFD in the text comes from invalid bytes, or was spelled out. */
 export function textOf(bytes: Buffer | null): string | null {
 	if (bytes === null) return null;
