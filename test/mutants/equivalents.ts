@@ -39,4 +39,9 @@ export const equivalents: readonly Equivalent[] = [
 		line: "this.#problems = found;",
 		why: "Nobody asks a disposed watch for its problems.",
 	},
+	{
+		file: "src/config/schema/schema-leaves.ts",
+		line: 'function kindOf({ type }: Definition): Leaf["mutated"] {',
+		why: "A type: it is gone when it runs.",
+	},
 ];

@@ -3,9 +3,7 @@ import type { Command } from "commander";
 import { type ReprocessingParts, type ReprocessingReport, reprocess as reprocessLog } from "../../audit/rows-anew/reprocessing.ts";
 import type { Config } from "../../config/config.ts";
 import { ExitError, exitCodes } from "../../core/errors.ts";
-import { partitionName } from "../../core/messages/message.ts";
 import { systemRandom } from "../../core/random.ts";
-import { grouped } from "../../core/text/counted.ts";
 import type { LogRange } from "../../kafka/log-reader.ts";
 import type { SetTo } from "../../kafka/offsets/offset-plan.ts";
 import { ClusterInspector } from "../../kafka/topics.ts";
@@ -21,6 +19,7 @@ import { isConfirmed } from "../terminal/confirmation.ts";
 import { linesIn } from "../terminal/lines-file.ts";
 import { ProgressLine } from "../terminal/progress-line.ts";
 import { auditDatabase } from "./audit-database.ts";
+import { isNothing, planWords, reportLines } from "./reprocessing-text.ts";
 
 /** The stretch to handle again, and how to print the result. */
 export interface ReprocessOptions {
@@ -33,9 +32,6 @@ export interface ReprocessOptions {
 	readonly yes?: boolean;
 	readonly json?: boolean;
 }
-
-/** Maximum failures and refused rows printed; --json prints all. */
-const MAX_LINES = 20;
 
 /** Prints the report; exit 1 if a message failed or a row was refused. */
 export async function reprocess(options: ReprocessOptions, command: Command, context: CommandContext): Promise<void> {
@@ -93,7 +89,8 @@ async function reprocessWith(config: Config, options: ReprocessOptions, context:
 	}
 }
 
-async function stretchOf(config: Config, options: ReprocessOptions, { clock }: CommandContext): Promise<LogRange[]> {
+/** The offsets to handle again, by partition. Rejects (ExitError) if there are none. */
+export async function stretchOf(config: Config, options: ReprocessOptions, { clock }: CommandContext): Promise<LogRange[]> {
 	const { from = { kind: "earliest" }, to = { kind: "latest" }, topic, partition } = options;
 	await using inspector = await ClusterInspector.connect(config.kafka, clock, config.kafka.group);
 	const chosen = await chosenPartitions(config, inspector, { topic, partition, offsets: { "--from": from, "--to": to } }, "Read");
@@ -110,38 +107,4 @@ async function stretchOf(config: Config, options: ReprocessOptions, { clock }: C
 	);
 	if (stretch.some((each) => each.from < each.to)) return stretch;
 	throw new ExitError(exitCodes.usage, "empty", "there is no message between --from and --to");
-}
-
-function isNothing({ changed, added, removed, rejected }: ReprocessingReport): boolean {
-	return changed + added + removed + rejected === 0;
-}
-
-function planWords({ changed, added, removed, rejected }: ReprocessingReport): string {
-	const letters =
-		rejected === 0 ? "" : `, and ${counted(rejected, "message")} would become ${rejected === 1 ? "a dead letter" : "dead letters"}`;
-	return `${counted(changed, "row")} would change, ${grouped(added)} be added, ${grouped(removed)} be removed${letters}`;
-}
-
-function* reportLines(report: ReprocessingReport, isDryRun: boolean): Generator<string> {
-	const { messages, changed, added, removed, same, moved, rejected, lettered, failed, refused, unknownStart } = report;
-	yield `${counted(messages, "message")} handled again.`;
-	if (isDryRun) yield `${planWords(report)}; ${grouped(same)} are the same. Nothing was changed (--dry-run).`;
-	else
-		yield `${counted(changed, "row")} changed, ${grouped(added)} added, ${grouped(removed)} removed, ${grouped(same)} the same, ${grouped(rejected)} rejected.`;
-	if (moved > 0) yield `${counted(moved, "row")} stay as they are: they belong to other messages by now.`;
-	if (unknownStart.length > 0)
-		yield `It is not known where the group began in ${unknownStart.map(partitionName).join(", ")}: added rows may belong to messages that it never read (--from leaves those out).`;
-	if (lettered > 0) yield `${counted(lettered, "message")} left out as dead letters (pockaffe dead-letters replay).`;
-	if (failed.length > 0) yield `${counted(failed.length, "message")} failed, and their rows stay:`;
-	for (const { topic, partition, offset, reason, error } of failed.slice(0, MAX_LINES))
-		yield `  ${topic}/${partition} offset ${offset}: ${reason}: ${error.replaceAll(/\s+/g, " ")}`;
-	if (refused.length > 0) yield `${counted(refused.length, "row")} refused by the server; the rows that were there stay:`;
-	for (const { table, id, sqlstate, message } of refused.slice(0, MAX_LINES))
-		yield `  ${table} ${JSON.stringify(id)}: ${message} (${sqlstate})`;
-	const more = Math.max(0, failed.length - MAX_LINES) + Math.max(0, refused.length - MAX_LINES);
-	if (more > 0) yield `  … and ${grouped(more)} more (--json names all)`;
-}
-
-function counted(count: number, what: string): string {
-	return `${grouped(count)} ${what}${count === 1 ? "" : "s"}`;
 }

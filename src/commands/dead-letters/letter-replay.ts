@@ -81,7 +81,8 @@ export async function replay(
 	if (progress.failed > 0) exit(exitCodes.found);
 }
 
-function wordsOf({ failure, isLeft, newer }: ReplayedLetter): {
+/** What is said of a letter's result. */
+export function wordsOf({ failure, isLeft, newer }: ReplayedLetter): {
 	readonly error: string | null;
 	readonly words: string;
 	readonly newer_row?: boolean;

@@ -83,6 +83,28 @@ describe("TLS", () => {
 		expect(settings(`postgres://h/d${query}`, environment).tls.mode).toBe(mode);
 	});
 
+	it("is as the URL asks for, each in its place", () => {
+		const versions = "ssl_min_protocol_version=TLSv1.2&ssl_max_protocol_version=TLSv1.3";
+		const query = `sslmode=verify-ca&sslnegotiation=direct&sslsni=0&sslpassword=s3cret&sslkey=/a.key&sslcrl=/a.crl&${versions}`;
+		expect(settings(`postgres://h/d?${query}`).tls).toMatchObject({
+			mode: "verify-ca",
+			direct: true,
+			sni: false,
+			key: { value: "/a.key", isNamed: true },
+			crl: { value: "/a.crl", isNamed: true },
+			keyPassword: "s3cret",
+			minVersion: "TLSv1.2",
+			maxVersion: "TLSv1.3",
+		});
+		expect(settings("postgres://h/d").tls).toMatchObject({
+			direct: false,
+			sni: true,
+			keyPassword: null,
+			minVersion: null,
+			maxVersion: null,
+		});
+	});
+
 	it("files are those of the URL or the environment, else those in the home folder where they are", () => {
 		const given = settings("postgres://h/d?sslrootcert=/ca.pem", { PGSSLCERT: "/me.crt" }).tls;
 		expect([given.rootCert, given.cert]).toEqual([
@@ -97,6 +119,7 @@ describe("the rest", () => {
 	it.each([
 		["?connect_timeout=7", { connectTimeoutMs: 7_000 }],
 		["?connect_timeout=1", { connectTimeoutMs: 2_000 }],
+		["?connect_timeout=0", { connectTimeoutMs: 86_400_000 }],
 		["", { connectTimeoutMs: 5_000, applicationName: "pockaffe", options: "", needsWritable: false, random: false }],
 		["?application_name=me&options=-c%20geqo%3Doff", { applicationName: "me", options: "-c geqo=off" }],
 		["?target_session_attrs=read-write", { needsWritable: true }],

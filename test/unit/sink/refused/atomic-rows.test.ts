@@ -65,6 +65,21 @@ describe("the rows of one message in tables that ask for it", () => {
 		expect([database.transactions - before, database.tables.get("lines")?.size, writer.queueRows]).toEqual([1, 400, 0]);
 	});
 
+	it("are told by table, each with its share of the transaction's time", async () => {
+		const { clock, submit, writer } = scene();
+		submit(wholes(1));
+		await clock.advance(10);
+		const told: unknown[] = [];
+		writer.on("batch:written", ({ table, rows, inserted, durationMs }) => told.push([table, rows, inserted, durationMs]));
+		submit(wholes(1, 1));
+		await clock.advance(10);
+		// A transaction takes 2 ms.
+		expect(told).toEqual([
+			["orders", 1, 1, 1],
+			["lines", 2, 2, 1],
+		]);
+	});
+
 	it("are refused together where one of them is, and everything else goes in", async () => {
 		const { clock, database, submit, counts, ids } = scene();
 		database.meets = failingAt("o5-2", "22003");

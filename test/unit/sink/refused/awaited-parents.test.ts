@@ -73,6 +73,15 @@ describe("a row whose parent comes from another partition", () => {
 		expect(told).toEqual(["1 from l1", "over"]);
 	});
 
+	it("is told of after a second, and not where the parent comes before", async () => {
+		const { clock, submit, told } = scene();
+		submit([line(0, "o0"), line(1, "o1")]);
+		await clock.advance(900);
+		submit(orders(1), 1);
+		await clock.advance(1_200);
+		expect(told).toEqual(["1 from l1"]);
+	});
+
 	it("is refused when its time is over, not before, and is tried then once more", async () => {
 		const { clock, database, writer, submit, told } = scene(10_000);
 		const submission = submit([line(0, "o0")]);

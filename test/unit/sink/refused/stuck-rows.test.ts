@@ -69,6 +69,33 @@ describe("a row that alone meets an error for which its table would wait", () =>
 	});
 });
 
+it("stuck rows are told once for their partition, with the first of them and how many they are; again where that or the reason changes", async () => {
+	const { clock, database, writer, submit } = scene();
+	const told: unknown[] = [];
+	for (const event of ["rows:stuck", "rows:unstuck"] as const)
+		writer.on(event, ({ id, offset, rows, sqlstate }) => told.push([event, id, offset, rows, sqlstate]));
+	let stuck: Record<string, string> = { "id-0042": "XX000", "id-0007": "XX000", "id-0099": "XX000" };
+	database.meets = (table, rows) => {
+		for (const { id } of rows) failingAt(id, stuck[id] ?? "")(table, stuck[id] === undefined ? [] : rows);
+	};
+	submit(ids(0, 100));
+	await clock.advance(120_000);
+	const before = told.length;
+	await clock.advance(120_000);
+	expect([told.length, told.at(-1)]).toEqual([before, ["rows:stuck", "id-0007", 7, 3, "XX000"]]);
+	stuck = { ...stuck, "id-0007": "P0002" };
+	await clock.advance(120_000);
+	stuck = { "id-0042": "P0002" };
+	await clock.advance(120_000);
+	stuck = {};
+	await clock.advance(120_000);
+	expect(told.slice(before)).toEqual([
+		["rows:stuck", "id-0007", 7, 3, "P0002"],
+		["rows:stuck", "id-0042", 42, 1, "P0002"],
+		["rows:unstuck", "id-0042", 42, 1, "P0002"],
+	]);
+});
+
 describe("rows that all meet it", () => {
 	it.each(["55P03", "XX000", "42P01"])("%s: it is the table's matter, nobody is stuck and nobody refused", async (code) => {
 		const { clock, database, writer, submit, retried } = scene();

@@ -1,8 +1,10 @@
 import { expect, it } from "vitest";
 import type { Database, DatabaseRow } from "../../../../src/sink/database/database.ts";
 import { BatchWriter } from "../../../../src/sink/writer/batch-writer.ts";
+import type { WrittenFact } from "../../../../src/sink/writer/writing.ts";
 import { ManualClock } from "../../../support/fakes/manual-clock.ts";
 import { layoutOf, submissionOf } from "../../../support/fakes/row-submissions.ts";
+import { failingAt, memoryWriter } from "../../../support/postgres/memory-database.ts";
 
 /** A database whose statements wait until the test answers them. */
 function waitingDatabase() {
@@ -41,4 +43,28 @@ it("rows in flight are in the queue's figures until they are settled, whole and 
 	await clock.advance(10);
 	expect(figures()).toEqual([0, 0, null]);
 	await writer.dispose();
+});
+
+it("what was written is told by how it came to that: a batch whole, and one with a bad row part by part", async () => {
+	const layout = layoutOf();
+	const { clock, database, writer } = memoryWriter();
+	const told: unknown[] = [];
+	writer.on("batch:written", ({ rows, coalesced, refused, bytes, inserted, updated, durationMs, samples }: WrittenFact) =>
+		told.push([rows, coalesced, refused, bytes, inserted, updated, durationMs, samples[0]?.timestamps ?? []]),
+	);
+	const write = (ids: string, firstOffset: number) =>
+		writer.write(
+			submissionOf(
+				layout,
+				[...ids].map((id, i) => ({ id, offset: firstOffset + i, values: [id, null] })),
+			),
+		);
+	write("aab", 10);
+	await clock.advance(100);
+	expect(told.splice(0)).toEqual([[2, 1, 0, 100, 2, 0, 2, [11, 12]]]);
+	database.meets = failingAt("x", "22003");
+	write("aacccxd", 20);
+	await clock.advance(100);
+	const sum = told.reduce((all: number[], each) => (each as number[]).slice(0, 6).map((count, i) => count + (all[i] ?? 0)), []);
+	expect(sum).toEqual([3, 3, 1, 200, 2, 1]);
 });
