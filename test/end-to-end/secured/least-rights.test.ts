@@ -128,9 +128,7 @@ describeOnKafka("rights that a run needs", () => {
 		]);
 	});
 
-	it("to look at the letters topic's settings is asked for by check, and without it a run goes on", {
-		...withAddon,
-	}, async () => {
+	it("to look at the letters topic's settings is asked for by check, and without it a run goes on", withAddon, async () => {
 		await writeFile(join(folder.path, "pockaffe.yaml"), JSON.stringify(config));
 		const told = async () => {
 			const { stdout } = await pockaffe(["check", "--json"], { cwd: folder.path });
@@ -151,33 +149,35 @@ describeOnKafka("rights that a run needs", () => {
 		await kafka.take("pockaffe", right);
 	});
 
-	it("to make the topic of dead letters are asked for where it is missing, by check and by a run, which goes on once they are given", {
-		...withAddon,
-	}, async () => {
-		const absent = uniqueName("absent");
-		const withAbsent = { ...config, deadLetters: { target: "topic", topic: absent } };
-		const [write, create] = [["Write", "topic", absent] as const, ["Create", "topic", absent] as const];
-		await writeFile(join(folder.path, "pockaffe.yaml"), JSON.stringify(withAbsent));
-		await kafka.give("pockaffe", ["Read", "topic", topic], write, create);
-		const { stdout } = await pockaffe(["check", "--json"], { cwd: folder.path });
-		const found = JSON.parse(stdout) as { item: string; result: string; detail: string }[];
-		expect(found).toContainEqual({ item: `dead letters ${absent}`, result: "warning", detail: "the topic is missing; run creates it" });
-		await kafka.take("pockaffe", create);
-		const { commands } = await missing();
-		expect(commands.map(rightOf)).toEqual([create]);
-		await using daemon = await runDaemon(folder.path, withAbsent);
-		await notReadyFor(daemon, "dead_letter_target", new RegExp(`authorization failed.*--topic ${absent}.*Create`, "i"));
-		await kafka.give("pockaffe", create);
-		await daemon.ready();
-		// The topic is there: the right to write is all that is needed, and missed when it is taken away.
-		await kafka.take("pockaffe", create, write);
-		await kafka.give("pockaffe", ["Describe", "topic", absent]);
-		await using producer = await Producer.connect(kafka.admin);
-		await producer.produce({ topic, key: "c", value: "no JSON" });
-		await notReadyFor(daemon, "dead_letter_target", new RegExp(`authorization failed.*--operation Write --topic ${absent}`, "i"));
-		await kafka.give("pockaffe", write);
-		await daemon.ready();
-		await waitFor("the letter", async () => (await daemon.metric("pockaffe_dead_letters_total")) === 1);
-		expect(await daemon.stop()).toBe(0);
-	});
+	it(
+		"to make the topic of dead letters are asked for where it is missing, by check and by a run, which goes on once they are given",
+		withAddon,
+		async () => {
+			const absent = uniqueName("absent");
+			const withAbsent = { ...config, deadLetters: { target: "topic", topic: absent } };
+			const [write, create] = [["Write", "topic", absent] as const, ["Create", "topic", absent] as const];
+			await writeFile(join(folder.path, "pockaffe.yaml"), JSON.stringify(withAbsent));
+			await kafka.give("pockaffe", ["Read", "topic", topic], write, create);
+			const { stdout } = await pockaffe(["check", "--json"], { cwd: folder.path });
+			const found = JSON.parse(stdout) as { item: string; result: string; detail: string }[];
+			expect(found).toContainEqual({ item: `dead letters ${absent}`, result: "warning", detail: "the topic is missing; run creates it" });
+			await kafka.take("pockaffe", create);
+			const { commands } = await missing();
+			expect(commands.map(rightOf)).toEqual([create]);
+			await using daemon = await runDaemon(folder.path, withAbsent);
+			await notReadyFor(daemon, "dead_letter_target", new RegExp(`authorization failed.*--topic ${absent}.*Create`, "i"));
+			await kafka.give("pockaffe", create);
+			await daemon.ready();
+			// The topic is there: the right to write is all that is needed, and missed when it is taken away.
+			await kafka.take("pockaffe", create, write);
+			await kafka.give("pockaffe", ["Describe", "topic", absent]);
+			await using producer = await Producer.connect(kafka.admin);
+			await producer.produce({ topic, key: "c", value: "no JSON" });
+			await notReadyFor(daemon, "dead_letter_target", new RegExp(`authorization failed.*--operation Write --topic ${absent}`, "i"));
+			await kafka.give("pockaffe", write);
+			await daemon.ready();
+			await waitFor("the letter", async () => (await daemon.metric("pockaffe_dead_letters_total")) === 1);
+			expect(await daemon.stop()).toBe(0);
+		},
+	);
 });

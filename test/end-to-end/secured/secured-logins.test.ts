@@ -55,9 +55,7 @@ describeOnKafka("logins to a Kafka with TLS", () => {
 		tables: { events: { columns: { name: "text" }, create: true } },
 	});
 
-	it("a certificate is the login: check --rights names its user, and what it prints is enough", {
-		...withAddon,
-	}, async () => {
+	it("a certificate is the login: check --rights names its user, and what it prints is enough", withAddon, async () => {
 		await using own = await temporaryFolder();
 		await using db = await createTestDatabase();
 		const [topic, group] = [uniqueName("certified"), uniqueName("g")];
