@@ -34,8 +34,12 @@ export function playedContext({ environment = playedEnvironment, cwd = "/nowhere
 	const [stdout, stderr] = [new PassThrough(), new PassThrough()];
 	const streams = { stdout: "", stderr: "" };
 	// Read as it comes: a command waits for a slow reader.
-	stdout.setEncoding("utf8").on("data", (text: string) => void (streams.stdout += text));
-	stderr.setEncoding("utf8").on("data", (text: string) => void (streams.stderr += text));
+	stdout.setEncoding("utf8").on("data", (text: string) => {
+		streams.stdout += text;
+	});
+	stderr.setEncoding("utf8").on("data", (text: string) => {
+		streams.stderr += text;
+	});
 	let exit = 0;
 	const context: CommandContext = {
 		...{ environment, cwd, stdout, stderr, clock: new ManualClock(), version: "1.2.3" },

@@ -81,9 +81,7 @@ it("says that a group is not there only where nobody knows it", async () => {
 	expect((await offsets({ ...there, state: "Dead" })).stderr).toBe(
 		"group theirs: Dead, 0 members: Kafka has no such group; is the name right?",
 	);
-	expect((await offsets({ ...there, members: null })).stderr).toBe(
-		"the broker does not tell who has which partition: see pockaffe status",
-	);
+	expect((await offsets({ ...there, members: null })).stderr).toBe("the broker does not tell who has which partition: see pockaffe status");
 });
 
 it("names the configured group where a mistyped one is near it", async () => {
