@@ -39,6 +39,32 @@ describe("produceSync", () => {
 	});
 });
 
+describe("a list's records", () => {
+	it("keep headers, timestamp and a chosen partition 0 on their way to the client, which is closed with the producer", async () => {
+		const given: ProducerRecord[] = [];
+		const closed: (number | undefined)[] = [];
+		const client = {
+			topics: async () => new Map([["out", 4]]),
+			close: async (withinMs?: number) => closed.push(withinMs),
+			produce: async (record: ProducerRecord) => {
+				given.push(record);
+				return { partition: 0, offset: 0, timestamp: 0 };
+			},
+		};
+		const producer = new LibraryProducer(client as unknown as Producer, { kafka: { brokers: [] }, partitionStrategy: () => 0 });
+		await producer.produceSync("out", [{ value: "v", headers: [["a", "1"]], timestamp: 5 }]);
+		await producer[Symbol.asyncDispose]();
+		expect(given).toMatchObject([{ topic: "out", key: null, partition: 0, headers: [["a", "1"]], timestamp: 5 }]);
+		expect(closed).toHaveLength(1);
+	});
+
+	it("are refused by the name of what is wrong with them", async () => {
+		const { call } = scene();
+		await expect(call("out", [{ key: 5, value: "v" }])).rejects.toThrow(/key must be/);
+		await expect(call("out", [{ key: "k", value: 5 }])).rejects.toThrow(/value must be/);
+	});
+});
+
 describe("createProducer", () => {
 	const kafka = { brokers: ["127.0.0.1:1"] };
 
