@@ -37,8 +37,14 @@ export async function control(
 	print(context.stdout, json ? JSON.stringify(answer) : `${topic}/${partition} ${done}.`);
 }
 
+function handlerWords({ module, version, mixed }: Status["handler"]): string {
+	const which = mixed ? "partitions run different versions: --json has each" : `version ${version ?? "not known"}`;
+	return `${module}, ${which}`;
+}
+
 function shown({
 	version,
+	handler,
 	embedded,
 	uptime,
 	state,
@@ -52,6 +58,7 @@ function shown({
 }: Status): string {
 	const facts = [
 		["PocKaffe", `${version}, up ${Math.round(uptime)} s${embedded ? ", embedded" : ""}, ${state}, ${ready ? "ready" : "not ready"}`],
+		["handler", handlerWords(handler)],
 		["group", `${group}, ${memberState}, ${rebalances} rebalances`],
 		...connections.map(({ name, target, state: connection, message }) => [
 			name,
@@ -59,7 +66,7 @@ function shown({
 		]),
 		[
 			"writer",
-			`${writer.queue} rows wait, ${writer.inFlight} statements in flight${writer.lastError ? `, last error: ${writer.lastError.message}` : ""}`,
+			`${writer.queue} rows wait, ${writer.inFlight} statements in flight${writer.lastError ? `, last error at ${writer.lastError.time}: ${writer.lastError.message}` : ""}`,
 		],
 	];
 	const width = Math.max(...facts.map(([name = ""]) => name.length));

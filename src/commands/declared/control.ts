@@ -2,7 +2,7 @@
 import type { Command } from "commander";
 import type { CommandContext } from "../command-context.ts";
 import type { ControlOptions } from "../control.ts";
-import { partitionNumber } from "../terminal/option-values.ts";
+import { once, partitionNumber } from "../terminal/option-values.ts";
 
 const actions = {
 	pause: ["pause a partition of a running daemon: the running call finishes, and no other begins", "paused"],
@@ -26,5 +26,9 @@ export function declareControl(program: Command, context: CommandContext): void 
 }
 
 function withUrl(command: Command): Command {
-	return command.option("--url <url>", "HTTP address of the daemon; default: the configuration's, or the embedded daemon of this folder");
+	return command.option(
+		"--url <url>",
+		"HTTP address of the daemon; default: the configuration's, or the embedded daemon of this folder",
+		once,
+	);
 }

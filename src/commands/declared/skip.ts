@@ -2,7 +2,7 @@
 import type { Command } from "commander";
 import type { CommandContext } from "../command-context.ts";
 import type { SkipOptions } from "../offsets/skip.ts";
-import { offsetNumber, partitionNumber } from "../terminal/option-values.ts";
+import { offsetNumber, once, partitionNumber } from "../terminal/option-values.ts";
 
 export function declareSkip(program: Command, context: CommandContext): void {
 	program
@@ -12,7 +12,7 @@ export function declareSkip(program: Command, context: CommandContext): void {
 		.argument("<partition>", "number of the partition", partitionNumber)
 		.argument("<offset>", "offset of the message", offsetNumber)
 		.option("--reason <reason>", "why; stored in the letter")
-		.option("--url <url>", "HTTP address of the daemon; default: the configuration's, or the embedded daemon of this folder")
+		.option("--url <url>", "HTTP address of the daemon; default: the configuration's, or the embedded daemon of this folder", once)
 		.option("--json", "print JSON")
 		.addHelpText(
 			"after",

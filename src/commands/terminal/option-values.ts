@@ -19,6 +19,12 @@ export function offsetNumber(text: string): number {
 	return digits(text, 0, "Wanted: an offset, 0 or more.");
 }
 
+/** An option that may be given once: a second value would silently take the first one's place. */
+export function once(text: string, before: string | undefined): string {
+	if (before !== undefined) throw new InvalidArgumentError("It may be given once: run the command again for another.");
+	return text;
+}
+
 /** An option that may be repeated: collects all values. */
 export function each(text: string, before: readonly string[] | undefined): readonly string[] {
 	return [...(before ?? []), text];

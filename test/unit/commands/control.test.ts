@@ -20,6 +20,7 @@ const status = {
 		memberState: "up/steady",
 		rebalances: 7,
 	},
+	handler: { module: "./orders.mjs", version: "4f2a", mixed: false },
 	partitions: [partition],
 	writer: { queue: 8, inFlight: 9, lastError: null },
 	connections: [{ name: "kafka", target: "k:9092", state: "connected", message: null }],
@@ -35,6 +36,7 @@ async function shown(over: object) {
 it("shows a daemon's state, and each figure of a partition below its name", async () => {
 	expect(await shown({})).toEqual([
 		"PocKaffe  1.2.3, up 61 s, running, ready",
+		"handler   ./orders.mjs, version 4f2a",
 		"group     ours, up/steady, 7 rebalances",
 		"kafka     k:9092, connected",
 		"writer    8 rows wait, 9 statements in flight",
@@ -48,7 +50,8 @@ it("shows what is wrong", async () => {
 	const lines = await shown({
 		...{ embedded: true, ready: false, state: "starting" },
 		connections: [{ name: "database", target: "d:5432", state: "away", message: "ECONNREFUSED" }],
-		writer: { ...status.writer, lastError: { message: "out of range" } },
+		writer: { ...status.writer, lastError: { message: "out of range", time: "2026-01-01T00:00:00.000Z" } },
+		handler: { module: "./orders.mjs", version: "4f2a", mixed: true },
 		partitions: [
 			{
 				...partition,
@@ -62,13 +65,14 @@ it("shows what is wrong", async () => {
 			{ ...partition, partition: 4, lastFailure: { message: "a failed call" } },
 		],
 	});
-	expect(lines.slice(0, 4)).toEqual([
+	expect(lines.slice(0, 5)).toEqual([
 		"PocKaffe  1.2.3, up 61 s, embedded, starting, not ready",
+		"handler   ./orders.mjs, partitions run different versions: --json has each",
 		"group     ours, up/steady, 7 rebalances",
 		"database  d:5432, away: ECONNREFUSED",
-		"writer    8 rows wait, 9 statements in flight, last error: out of range",
+		"writer    8 rows wait, 9 statements in flight, last error at 2026-01-01T00:00:00.000Z: out of range",
 	]);
-	expect(lines.slice(6).map((line) => line.split(/ {2,}/).slice(2))).toEqual([
+	expect(lines.slice(7).map((line) => line.split(/ {2,}/).slice(2))).toEqual([
 		["parked", "-", "-", "-", "4", "5", "6", "it was poison"],
 		["running", "90", "70", "20", "4", "5", "6", "a failed call"],
 	]);
@@ -139,4 +143,11 @@ it("takes what is no daemon for none", async () => {
 	vi.stubGlobal("fetch", async () => Response.json([1]));
 	const { code, stderr } = await playedCommand(["pause", "orders", "3"]);
 	expect([code, stderr]).toEqual([1, expect.stringContaining("what answers there is not a daemon: give its address (--url)")]);
+});
+
+it("takes one address: a second would be asked in the first one's place", async () => {
+	for (const command of [["status"], ["pause", "orders", "3"], ["skip", "orders", "3", "7"]]) {
+		const { code, stderr } = await playedCommand([...command, "--url", "http://127.0.0.1:1", "--url", "http://127.0.0.1:2"]);
+		expect([command[0], code, stderr]).toEqual([command[0], 2, expect.stringContaining("may be given once")]);
+	}
 });
