@@ -174,8 +174,9 @@ describeOnKafka("offsets in the database", () => {
 		await loadTopic(brokers, { name: topic, partitions: 1 }, events(topic, 0, 10));
 		await db.database.query("create table pockaffe_offsets (nothing text)");
 		await using daemon = await runDaemon(folder.path, configFor(topic, group, db.url, "postgres"));
-		await daemon.record("the reason", ({ msg }) => msg.includes("offsets can't be read"));
-		await waitFor("a reason", async () => (await daemon.notReady()).some(({ code }) => code === "not_in_group"));
+		await daemon.record("the reason", ({ msg }) => msg.includes("positions can't be read from the database yet"));
+		await notReadyFor(daemon, "database", /the group's positions can't be read: column o.consumer_group does not exist/);
+		expect((await daemon.notReady()).map(({ code }) => code)).not.toContain("not_in_group");
 		await db.database.query("drop table pockaffe_offsets");
 		await waitFor("all rows", async () => (await db.database.query("select 1 from events")).length === 10);
 		await daemon.ready();
