@@ -3,8 +3,7 @@
  * loopback a request's Host header must name a loopback host, against DNS rebinding: a web page whose name resolves to this machine gets
  * nothing.
  *
- * On Node's own server, for eight paths: a framework that is made for fetch loads Node's fetch, which costs a start 30 ms of CPU (Node 20;
- * 45 with Node 22).
+ * On Node's own server, for eight paths: a framework that is made for fetch loads Node's fetch, which costs a start 30 ms of CPU (Node 20).
  */
 import type { RequestListener } from "node:http";
 import { isLoopbackName } from "../../core/loopback.ts";
