@@ -1,6 +1,7 @@
 /** `status`, `pause`, `resume` and `restart`: shows and controls a running daemon over HTTP. */
 import type { Command } from "commander";
-import type { Status } from "../observe/status.ts";
+import { ExitError } from "../core/errors.ts";
+import type { ConnectionSnapshot, Status } from "../observe/status.ts";
 import { type CommandContext, print } from "./command-context.ts";
 import { daemonOf } from "./daemon-client.ts";
 import { textTable } from "./terminal/text-table.ts";
@@ -12,8 +13,8 @@ export interface ControlOptions {
 
 /** `status`. */
 export async function showStatus({ json }: ControlOptions, command: Command, context: CommandContext): Promise<void> {
-	const daemon = await daemonOf(command, context);
-	const status = (await daemon.ask("GET", "/status")) as Status;
+	const daemon = await daemonOf(command, context).catch(withAnotherWay);
+	const status = (await daemon.ask("GET", "/status").catch(withAnotherWay)) as Status;
 	print(context.stdout, json ? JSON.stringify(status) : shown(status));
 }
 
@@ -36,6 +37,26 @@ export async function control(
 	const answer = await daemon.ask("POST", `/partitions/${encodeURIComponent(topic)}/${partition}/${action}`);
 	print(context.stdout, json ? JSON.stringify(answer) : `${topic}/${partition} ${done}.`);
 }
+
+/** Kafka knows the group's members without their daemons. */
+function withAnotherWay(error: unknown): never {
+	if (!(error instanceof ExitError) || error.code !== "no_daemon") throw error;
+	const words = `${error.message}. Who is in the group, and where it stands, Kafka says too: pockaffe offsets GROUP`;
+	throw new ExitError(error.exitCode, error.code, words, { cause: error });
+}
+
+/** The database may answer and take no rows, for example where a column is missing. */
+function connectionWords({ name, target, state, message }: ConnectionSnapshot): string {
+	const words = name === "database" && state === "away" ? "no rows can be written" : state;
+	return `${target}, ${words}${message ? `: ${message}` : ""}`;
+}
+
+/** Why fetching is paused. */
+const pauseWords: Readonly<Record<string, string>> = {
+	admin: "paused by hand (pockaffe pause)",
+	queue_full: "the queue is full: it waits for the handler or the database",
+	database: "it waits for the database",
+};
 
 function handlerWords({ module, version, mixed }: Status["handler"]): string {
 	const which = mixed ? "partitions run different versions: --json has each" : `version ${version ?? "not known"}`;
@@ -60,10 +81,7 @@ function shown({
 		["PocKaffe", `${version}, up ${Math.round(uptime)} s${embedded ? ", embedded" : ""}, ${state}, ${ready ? "ready" : "not ready"}`],
 		["handler", handlerWords(handler)],
 		["group", `${group}, ${memberState}, ${rebalances} rebalances`],
-		...connections.map(({ name, target, state: connection, message }) => [
-			name,
-			`${target}, ${connection}${message ? `: ${message}` : ""}`,
-		]),
+		...connections.map((each) => [each.name, connectionWords(each)]),
 		[
 			"writer",
 			`${writer.queue} rows wait, ${writer.inFlight} statements in flight${writer.lastError ? `, last error at ${writer.lastError.time}: ${writer.lastError.message}` : ""}`,
@@ -81,7 +99,7 @@ function shown({
 		each.queued,
 		each.inFlight,
 		each.restarts,
-		each.reason ?? each.lastFailure?.message ?? "",
+		(each.state === "paused" && pauseWords[each.reason ?? ""]) || (each.reason ?? each.lastFailure?.message ?? ""),
 	]);
 	const table = textTable(
 		["TOPIC", "PARTITION", "STATE", "POSITION", "COMMITTED", "LAG", "QUEUED", "IN-FLIGHT", "RESTARTS", "REASON OR LAST FAILURE"],

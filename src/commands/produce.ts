@@ -13,6 +13,8 @@ import { kafkaOf } from "./configured.ts";
 /** What every record gets, and how to print the result. */
 export interface ProduceOptions {
 	readonly key?: string;
+	/** What stands between key and value, if each line has a key. */
+	readonly keySeparator?: string;
 	readonly partition?: number;
 	readonly header: readonly (readonly [string, string])[];
 	readonly null?: boolean;
@@ -39,10 +41,9 @@ async function produceLines(
 		line++;
 		// Lines of a Windows file end in \r\n.
 		const text = read.endsWith("\r") ? read.slice(0, -1) : read;
-		const value = options.null && text === "" ? null : text;
 		const where = options.partition === undefined ? {} : { partition: options.partition };
 		try {
-			const record = { topic, ...where, key: options.key ?? null, value, headers: options.header };
+			const record = { topic, ...where, ...keyAndValue(text, options), headers: options.header };
 			const { partition, offset, timestamp } = await producer.produce(record).catch(failed);
 			const sentence = `Sent record to partition ${partition} at offset ${offset} with timestamp ${timestamp}.`;
 			print(context.stdout, options.json ? JSON.stringify({ topic, partition, offset, timestamp }) : sentence);
@@ -53,6 +54,16 @@ async function produceLines(
 			throw new ExitError(exitCodes.found, "not_sent", message, { cause });
 		}
 	}
+}
+
+/** Throws ExitError if a line lacks the separator: as a value without key, it would go to any partition. */
+function keyAndValue(text: string, options: ProduceOptions): { key: string | null; value: string | null } {
+	const { key = null, keySeparator } = options;
+	const nullOr = (value: string) => (options.null && value === "" ? null : value);
+	if (keySeparator === undefined) return { key, value: nullOr(text) };
+	const at = text.indexOf(keySeparator);
+	if (at < 0) throw new ExitError(exitCodes.found, "no_key", `it has no ${JSON.stringify(keySeparator)} behind its key (--key-separator)`);
+	return { key: text.slice(0, at), value: nullOr(text.slice(at + keySeparator.length)) };
 }
 
 async function requireTopic(topic: string, kafka: Parameters<typeof Producer.connect>[0], context: CommandContext): Promise<void> {

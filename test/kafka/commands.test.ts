@@ -45,6 +45,22 @@ describeOnKafka("produce", () => {
 		]);
 	});
 
+	it("gives each line its own key where a separator is named, and stops at a line without", async () => {
+		const topic = await topicWith(1);
+		await run(["produce", topic, "-K", "=>", "--null"], "a=>1=>2\n=>no key\nb=>\n");
+		expect(await run(["produce", topic, "-K", ":"], "c:3\nfour\nd:5\n")).toMatchObject({
+			code: 1,
+			stderr: 'pockaffe: line 2 was not sent: it has no ":" behind its key (--key-separator); the lines after it were not sent either\n',
+		});
+		const { stdout } = await run(["consume", topic, "-g", uniqueName("g"), "--exit-at-end"]);
+		expect(jsonLines(stdout).map(({ key, message }) => [key, message])).toEqual([
+			["a", "1=>2"],
+			["", "no key"],
+			["b", null],
+			["c", "3"],
+		]);
+	});
+
 	it("says that the topic does not have the partition", async () => {
 		const topic = await topicWith(2);
 		expect(await run(["produce", topic, "-p", "9"], "x\n")).toMatchObject({
@@ -152,8 +168,8 @@ describe("a broker that can't be reached", () => {
 			{ item: "broker", result: "failed", detail: expect.stringContaining(broker) },
 			{ item: "database", result: "ok" },
 			{ item: "table nowhere", result: "failed", detail: expect.stringContaining("pockaffe schema") },
-			{ item: "table pockaffe_dead_letters", result: "warning", detail: "is missing; the daemon creates it" },
-			{ item: "table pockaffe_offsets_start", result: "warning", detail: "is missing; the daemon creates it" },
+			{ item: "table pockaffe_dead_letters", result: "ok", detail: "is missing; the daemon creates it at start" },
+			{ item: "table pockaffe_offsets_start", result: "ok", detail: "is missing; the daemon creates it at start" },
 		]);
 		expect(stdout).not.toContain(new URL(inject("postgresUrl")).password);
 	});

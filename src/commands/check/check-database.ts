@@ -52,11 +52,13 @@ function withUnkeyed(found: TableFindings, unkeyed: readonly string[]): TableFin
 	return { ...found, warnings: [...warnings, words] };
 }
 
-function tableFindings({ table, problems, warnings, grants }: TableFindings, fine: string): Finding[] {
+function tableFindings({ table, problems, warnings, grants, isCreatedAtStart }: TableFindings, fine: string): Finding[] {
 	const item = `table ${table}`;
-	if (problems.length + warnings.length === 0) return [ok(item, fine)];
+	const missing = isCreatedAtStart ? [ok(item, "is missing; the daemon creates it at start")] : [];
+	if (problems.length + warnings.length === 0) return isCreatedAtStart ? missing : [ok(item, fine)];
 	const commands = (at: number) => (at === 0 ? (grants ?? []) : []);
 	return [
+		...missing,
 		...problems.map((detail, at) => failed(item, detail, commands(at))),
 		...warnings.map((detail, at) => warning(item, detail, commands(at + problems.length))),
 	];

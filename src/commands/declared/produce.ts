@@ -10,13 +10,23 @@ export function declareProduce(program: Command, context: CommandContext): void 
 		.description("produce a record for each line of standard input")
 		.argument("<topic>", "name of the topic")
 		.option("-k, --key <key>", "key of all records; default: no key")
+		.addOption(
+			new Option("-K, --key-separator <text>", "each line has a key of its own, before the first of these")
+				.conflicts("key")
+				.argParser(notEmpty),
+		)
 		.option("-p, --partition <number>", "partition; default: chosen by the key, as Java clients do", partitionNumber)
 		.addOption(new Option("-H, --header <name=value>", "header of all records; may be repeated").argParser(addHeader).default([], "none"))
-		.option("--null", "treat an empty line as a null value (a delete) instead of an empty value")
+		.option("--null", "treat an empty value as null (a delete)")
 		.option("--json", "print a JSON line for each record")
 		.action(async (topic: string, options: ProduceOptions, command: Command) =>
 			(await import("../produce.ts")).produce(topic, options, command, context),
 		);
+}
+
+function notEmpty(text: string): string {
+	if (text === "") throw new InvalidArgumentError("Wanted: a character or several, such as : or a tab.");
+	return text;
 }
 
 function addHeader(text: string, headers: readonly (readonly [string, string])[]): readonly (readonly [string, string])[] {

@@ -48,12 +48,21 @@ interface Setting {
 export async function setGroupsOffsets(group: string | undefined, command: Command, context: CommandContext): Promise<void> {
 	// `offsets` also has --topic and --json, and takes them if they follow `set`.
 	const options = command.optsWithGlobals<SetOptions>();
+	requirePast(options.to, context);
 	const { config: base } = await daemonConfig(command, context, { "--to": options.to });
 	const config = group === undefined ? base : { ...base, kafka: { ...base.kafka, group } };
 	await withSetting(config, context, async (setting, inspector) => {
 		const daemons = () => GroupDaemons.find(config.kafka.group, options.url ?? [], command, context);
 		await set({ config, configuredGroup: base.kafka.group, setting, inspector, daemons, options }, context);
 	});
+}
+
+/** A time to come would be the end of the log, which nobody means who names a time. Throws ExitError. */
+function requirePast(to: SetTo, { clock }: Pick<CommandContext, "clock">): void {
+	if (to.kind !== "time" || to.timestampMs <= clock.now()) return;
+	const [wanted, now] = [to.timestampMs, clock.now()].map((ms) => new Date(ms).toISOString());
+	const words = `--to ${wanted} is in the future (it is ${now}): for the end of the log, --to latest; ${NOTHING}`;
+	throw new ExitError(exitCodes.usage, "future", words);
 }
 
 async function set({ config, configuredGroup, setting, inspector, daemons, options }: Setting, context: CommandContext): Promise<void> {

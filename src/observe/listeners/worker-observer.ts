@@ -128,7 +128,7 @@ export function observeWorkers({ metrics, logger, clock, module, makesRows, tota
 			logger.error({ topic, partition, code, reason: message }, `${partitionName({ topic, partition })} is parked: ${message}`);
 		},
 		resumed({ topic, partition }: TopicPartition): void {
-			logger.info({ topic, partition }, `${partitionName({ topic, partition })} is no longer parked: it tries again`);
+			logger.info({ topic, partition }, `${partitionName({ topic, partition })} is no longer parked: it goes on`);
 		},
 		recovered({ topic, partition }: TopicPartition, { offset, failures, stoodMs }: Omit<RecoveryFact, keyof TopicPartition>): void {
 			const fact = { topic, partition, offset, failures, stoodMs: Math.round(stoodMs) };
@@ -249,7 +249,8 @@ function recoveryWords({ offset, failures, stoodMs }: RecoveryFact): string {
 }
 
 function letterCause({ reason, sqlstate, error }: LetterFact): string {
-	return `${sqlstate ? `${reason} (SQLSTATE ${sqlstate})` : reason}${error ? `: ${error}` : ""}`;
+	const isNamed = !sqlstate || error?.includes(`SQLSTATE ${sqlstate}`);
+	return `${isNamed ? reason : `${reason} (SQLSTATE ${sqlstate})`}${error ? `: ${error}` : ""}`;
 }
 
 function briefly(text: string): string {

@@ -126,6 +126,8 @@ export function hintFor({ code, fault, column, hint, message }: SqlProblem, tabl
 		case "42804":
 		case "42883":
 			return `a column of ${table} has another type than configured (pockaffe check compares); it goes on by itself`;
+		case "42704":
+			return `the server has no such type: correct tables.${table}.columns (pockaffe check names the nearest type), and restart`;
 		case "42501":
 			return `grant select, insert, update on ${table} to the daemon's user; it goes on by itself`;
 		case "42P10":

@@ -12,6 +12,8 @@ export interface TableFindings {
 	readonly table: string;
 	readonly problems: readonly string[];
 	readonly warnings: readonly string[];
+	/** True if it is missing, and the daemon may create it. */
+	readonly isCreatedAtStart?: boolean;
 	/** Statements that grant the missing rights, for the table's owner. */
 	readonly grants?: readonly string[];
 	/** True if its schema may not be used: then nothing more can be found out. */
@@ -57,7 +59,7 @@ async function checkOwnTable(database: Database, own: OwnTable): Promise<TableFi
 		const all = [...warnings, ...older, ...(await missingColumns(database, table, missing))];
 		return { table, problems, warnings: all, ...granting(lacked) };
 	}
-	if (await mayCreateIn(database, table)) return { table, problems: [], warnings: ["is missing; the daemon creates it"] };
+	if (await mayCreateIn(database, table)) return { table, problems: [], warnings: [], isCreatedAtStart: true };
 	return { ...found([NOT_CREATED]), grants: await toRunAndGrant(database, table) };
 }
 
@@ -99,11 +101,8 @@ async function checkTable(database: Database, layout: TableLayout): Promise<Tabl
 		if (!layout.create) return { table, problems: [missing], warnings: [] };
 		const { problems } = await typeFindings(database, layout);
 		const refusal = problems.length > 0 ? null : await refusalOfStatement(database, layout, true);
-		return {
-			table,
-			problems: [...problems, ...(refusal === null ? [] : [refusal])],
-			warnings: ["is missing and will be created at start"],
-		};
+		const found = [...problems, ...(refusal === null ? [] : [refusal])];
+		return { table, problems: found, warnings: [], isCreatedAtStart: found.length === 0 };
 	}
 	const stored = await storedColumns(database, table);
 	const columns = await columnFindings(database, layout, stored);

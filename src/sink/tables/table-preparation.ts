@@ -8,6 +8,7 @@ import { crashSafetyOf } from "../database/crash-safety.ts";
 import type { Database } from "../database/database.ts";
 import { connectionHint, problemOf } from "../database/sql-faults.ts";
 import { createTables } from "./schema.ts";
+import { typeFindings } from "./stored-columns.ts";
 
 /** What preparing tables needs. `signal` ends the attempts. */
 export interface TablePreparationParts {
@@ -46,12 +47,29 @@ async function tryOnce(parts: TablePreparationParts): Promise<boolean> {
 		await prepareOwn();
 	} catch (error) {
 		const problem = problemOf(error);
-		const hint = connectionHint(problem);
+		const hint = connectionHint(problem) ?? (problem.code === UNDEFINED_OBJECT ? await typeHint(parts) : null);
 		if (!signal.aborted) failed(hint ? `${problem.message}; ${hint}` : problem.message, RETRY_MS);
 		return false;
 	}
 	await tellUnsafe(parts).catch(() => {});
 	return true;
+}
+
+/** The SQLSTATE of a type that the server does not have. */
+const UNDEFINED_OBJECT = "42704";
+
+/** Which columns are meant, in the words of `check`; null if that can't be found out. */
+async function typeHint({ database, layouts }: TablePreparationParts): Promise<string | null> {
+	try {
+		const found: string[] = [];
+		for (const layout of layouts.filter(({ create }) => create)) {
+			const { problems } = await typeFindings(database, layout);
+			found.push(...problems.map((words) => `tables.${layout.name}: ${words}`));
+		}
+		return found.length === 0 ? null : `${found.join("; ")}: correct the configuration and restart`;
+	} catch {
+		return null;
+	}
 }
 
 async function tellUnsafe({ database, names, unsafe }: TablePreparationParts): Promise<void> {

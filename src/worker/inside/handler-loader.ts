@@ -61,7 +61,7 @@ export function explainLoadFailure(module: string, failure: HandlerFailure, code
 	if (code === "ERR_MODULE_NOT_FOUND" && !existsSync(module)) {
 		return {
 			...failure,
-			message: `${module}: there is no such file; the handler must be there and export handleMessage or handleMessages`,
+			message: `${module}: there is no such file; put one there that exports handleMessage or handleMessages, or correct handler.module and restart`,
 		};
 	}
 	if (/Module did not self-register|node-librdkafka/.test(failure.message)) {

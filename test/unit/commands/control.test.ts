@@ -49,7 +49,10 @@ it("shows a daemon's state, and each figure of a partition below its name", asyn
 it("shows what is wrong", async () => {
 	const lines = await shown({
 		...{ embedded: true, ready: false, state: "starting" },
-		connections: [{ name: "database", target: "d:5432", state: "away", message: "ECONNREFUSED" }],
+		connections: [
+			{ name: "kafka", target: "k:9092", state: "away", message: "its coordinator" },
+			{ name: "database", target: "d:5432", state: "away", message: "ECONNREFUSED" },
+		],
 		writer: { ...status.writer, lastError: { message: "out of range", time: "2026-01-01T00:00:00.000Z" } },
 		handler: { module: "./orders.mjs", version: "4f2a", mixed: true },
 		partitions: [
@@ -63,18 +66,25 @@ it("shows what is wrong", async () => {
 				lag: null,
 			},
 			{ ...partition, partition: 4, lastFailure: { message: "a failed call" } },
+			{ ...partition, partition: 5, state: "paused", reason: "admin", lastFailure: { message: "older" } },
+			{ ...partition, partition: 6, state: "paused", reason: "queue_full" },
+			{ ...partition, partition: 7, state: "paused", reason: "database" },
 		],
 	});
-	expect(lines.slice(0, 5)).toEqual([
+	expect(lines.slice(0, 6)).toEqual([
 		"PocKaffe  1.2.3, up 61 s, embedded, starting, not ready",
 		"handler   ./orders.mjs, partitions run different versions: --json has each",
 		"group     ours, up/steady, 7 rebalances",
-		"database  d:5432, away: ECONNREFUSED",
+		"kafka     k:9092, away: its coordinator",
+		"database  d:5432, no rows can be written: ECONNREFUSED",
 		"writer    8 rows wait, 9 statements in flight, last error at 2026-01-01T00:00:00.000Z: out of range",
 	]);
-	expect(lines.slice(7).map((line) => line.split(/ {2,}/).slice(2))).toEqual([
+	expect(lines.slice(8).map((line) => line.split(/ {2,}/).slice(2))).toEqual([
 		["parked", "-", "-", "-", "4", "5", "6", "it was poison"],
 		["running", "90", "70", "20", "4", "5", "6", "a failed call"],
+		["paused", "90", "70", "20", "4", "5", "6", "paused by hand (pockaffe pause)"],
+		["paused", "90", "70", "20", "4", "5", "6", "the queue is full: it waits for the handler or the database"],
+		["paused", "90", "70", "20", "4", "5", "6", "it waits for the database"],
 	]);
 });
 
@@ -82,6 +92,13 @@ it("prints the daemon's own document as JSON", async () => {
 	playDaemons({ 9464: () => status });
 	const { stdout } = await playedCommand(["status", "--json"]);
 	expect(JSON.parse(stdout)).toEqual(status);
+});
+
+it("says what Kafka can tell where no daemon answers, and an action does not", async () => {
+	playDaemons({});
+	const words = "Who is in the group, and where it stands, Kafka says too: pockaffe offsets GROUP";
+	expect((await playedCommand(["status"])).stderr).toContain(words);
+	expect((await playedCommand(["pause", "orders", "3"])).stderr).not.toContain(words);
 });
 
 it.each([

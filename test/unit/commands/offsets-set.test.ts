@@ -68,7 +68,7 @@ describe("a plan", () => {
 			[50, 0, 30],
 			[8, 0, 3],
 		]);
-		expect(await targets("--to", "2024-05-01T12:00:00Z")).toEqual([
+		expect(await targets("--to", "2023-05-01T12:00:00Z")).toEqual([
 			[33, 37, 0],
 			[50, 0, 30],
 			[8, 0, 3],
@@ -104,6 +104,12 @@ describe("a plan", () => {
 			/offset 9 is outside the log of orders\/0, which has 10 to 90/,
 		],
 		["an offset that is behind the log", ["--to", "91", "--topic", "orders", "--partition", "0"], 2, /offset 91 is outside/],
+		[
+			"a time to come",
+			["--to", "2999-01-01"],
+			2,
+			/--to 2999-01-01T00:00:00.000Z is in the future \(it is 20.*\): for the end of the log, --to latest; nothing was changed/,
+		],
 		[
 			"an offset of several partitions",
 			["--to", "30", "--topic", "orders"],

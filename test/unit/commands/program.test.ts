@@ -39,6 +39,8 @@ describe("the command line", () => {
 		[["produce"], /topic/],
 		[["produce", "t", "-H", "no-equals-sign"], /name=value/],
 		[["produce", "t", "-p", "-1"], /partition/],
+		[["produce", "t", "-K", ""], /a character or several/],
+		[["produce", "t", "-K", ":", "-k", "a"], /'-K, --key-separator <text>' cannot be used with option '-k, --key <key>'/],
 		...["", " 5 ", "0x10", "1e3", "+1", "9007199254740993"].flatMap((number): [readonly string[], RegExp][] => [
 			[["pause", "t", number], /a partition's number, 0 or more/],
 			[["skip", "t", "0", number], /an offset, 0 or more/],

@@ -304,7 +304,7 @@ describe("a partition that goes on", () => {
 				message: "orders/2 goes on: offset 7 is handled, after 4 failures in 12 s",
 			},
 			expect.objectContaining({ message: "orders/2 goes on: offset 8 is handled, after 1 failure in 0.1 s" }),
-			expect.objectContaining({ message: "orders/2 is no longer parked: it tries again" }),
+			expect.objectContaining({ message: "orders/2 is no longer parked: it goes on" }),
 			expect.objectContaining({ message: "orders/2 goes on: offset 9 went well, and dead letters are made again" }),
 			expect.objectContaining({ message: "orders/2 goes on at offset 10" }),
 		]);
@@ -330,14 +330,17 @@ describe("observer of dead letters", () => {
 		workers.deadLettered(
 			deadLetter({ offset: 90, reason: "row_fault", sqlstate: "22003", table: "events", error: "column amount:\n too large" }),
 		);
+		const named = "SQLSTATE 23505: constraint events_code (unique_violation)";
+		workers.deadLettered(deadLetter({ offset: 92, reason: "row_fault", sqlstate: "23505", table: "events", error: named }));
 		workers.deadLettered(deadLetter({ offset: 91, reason: "rejected", error: `no ${"good ".repeat(100)}` }));
 		expect(log.map(({ message }) => message)).toEqual([
 			...Array.from({ length: BURST }, (_, offset) => `orders/2 offset ${offset} is a dead letter: poison`),
 			"orders/2 offset 90 is a dead letter: row_fault (SQLSTATE 22003): column amount: too large",
+			`orders/2 offset 92 is a dead letter: row_fault: ${named}`,
 			expect.stringMatching(/^orders\/2 offset 91 is a dead letter: rejected: no (good ){59}go…$/),
 		]);
 		await clock.advance(PERIOD_MS);
-		expect(log.slice(BURST + 2).map(({ fields, message }) => [fields.held, message])).toEqual([
+		expect(log.slice(BURST + 3).map(({ fields, message }) => [fields.held, message])).toEqual([
 			[3, `3 more dead letters of orders within 10 s, the last at orders/2 offset ${BURST + 2}: poison`],
 		]);
 		expect(JSON.stringify(log)).not.toContain("secret");

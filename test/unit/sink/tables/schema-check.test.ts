@@ -143,11 +143,12 @@ describe("a table that is missing", () => {
 		expect(ran).toEqual([]);
 	});
 
-	it("is a warning where the daemon may make it, which was tried", async () => {
+	it("is fine where the daemon may make it, which was tried", async () => {
 		expect(await check({ create: true })).toEqual({
 			table: layout.name,
 			problems: [],
-			warnings: ["is missing and will be created at start"],
+			warnings: [],
+			isCreatedAtStart: true,
 		});
 		expect(ran).toEqual(["create with rollback"]);
 	});
@@ -244,7 +245,7 @@ describe("a table of PocKaffe's own", () => {
 
 	it("that is missing is made by the daemon, or is a problem where it is needed", async () => {
 		[server.isThere, server.rights] = [false, null];
-		expect(await own()).toEqual({ table: "letters", problems: [], warnings: ["is missing; the daemon creates it"] });
+		expect(await own()).toEqual({ table: "letters", problems: [], warnings: [], isCreatedAtStart: true });
 		server.mayCreate = { may: false, there: true };
 		const why = expect.stringMatching(/^is missing and may not be created by this user/);
 		expect(await own()).toMatchObject({ problems: [], warnings: [why], grants: [expect.anything(), expect.anything()] });

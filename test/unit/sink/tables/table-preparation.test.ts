@@ -20,6 +20,11 @@ beforeEach(() => {
 const database = {
 	query: async (text: string, [name = ""]: readonly string[] = []) => {
 		if (server.refuses) throw Object.assign(new Error("refused"), { code: server.refuses });
+		if (text.includes("to_regtype"))
+			return JSON.parse(name)
+				.filter((type: string) => type !== "bigit")
+				.map((type: string) => ({ type, id: type }));
+		if (text.startsWith("create table") && text.includes("bigit")) throw Object.assign(new Error("refused"), { code: "42704" });
 		if (text.startsWith("create table")) server.tables.push(/"(\w+)"/.exec(text)?.[1] as string);
 		if (text.includes("current_setting")) return [server.settings];
 		if (text.includes("relpersistence")) return (server.unlogged[name] ?? []).map((each) => ({ name: each }));
@@ -29,10 +34,12 @@ const database = {
 	},
 } as unknown as Database;
 
-const prepare = (prepareOwn = async () => void told.push("own tables")) =>
+const given = [layoutOf(), layoutOf({ name: "others", create: false })];
+
+const prepare = (prepareOwn = async () => void told.push("own tables"), layouts = given) =>
 	prepareTables({
 		database,
-		layouts: [layoutOf(), layoutOf({ name: "others", create: false })],
+		layouts,
 		prepareOwn,
 		clock,
 		signal: ending.signal,
@@ -65,6 +72,14 @@ it("a database that is away is told once for each reason, with what to do, and t
 	]);
 	await clock.advance(60_000);
 	expect([server.tables, told.slice(2), clock.pending]).toEqual([["events"], ["own tables", "prepared"], []]);
+});
+
+it("a type that the server does not have is told with its column and the nearest type", async () => {
+	const mistyped = layoutOf({ name: "lines", columns: [{ name: "n", type: "bigit", path: ["n"], nullable: true }] });
+	await prepare(undefined, [layoutOf(), mistyped, { ...mistyped, name: "others", create: false }]);
+	const words = "tables.lines: column n: the server has no type bigit (the nearest is bigint): correct the configuration and restart";
+	expect([server.tables, told]).toEqual([["events"], [`failed: SQLSTATE 42704: refused (undefined_object); ${words}, again in 2000`]]);
+	ending.abort(new Error("the test is over"));
 });
 
 it("own tables that can't be prepared are tried again, too", async () => {
