@@ -19,7 +19,7 @@ export interface RunAnswer {
 /** Of one test: nearly all take a hundredth of it. */
 export const testLimitMs = 8_000;
 /** Of one test file: a change that never gives the thread back is ended from outside. */
-export const fileLimitMs = 20_000;
+export const fileLimitMs = 40_000;
 
 /** How many times as fast the test of the unchanged code has to be, so that one over its limit has noticed the change. */
 const faster = 4;
