@@ -76,6 +76,7 @@ class FakeChild {
 
 function supervise({ maxQueuedMessages = 100, maxQueuedBytes = 1_000_000, commit = true } = {}) {
 	const given: number[] = [];
+	const facts: object[] = [];
 	const log: string[] = [];
 	const ledger = new OffsetLedger();
 	const clock = new ManualClock();
@@ -94,7 +95,7 @@ function supervise({ maxQueuedMessages = 100, maxQueuedBytes = 1_000_000, commit
 		clock,
 		limits: { maxQueuedMessages, maxQueuedBytes, drainTimeoutMs: DRAIN_TIMEOUT_MS },
 		listener: {
-			received: () => {},
+			received: ({ topic: _, ...fact }) => facts.push(fact),
 			rewound: ({ partition, offset, from }) => log.push(`rewound ${partition} ${from}->${offset}`),
 			positionParked: ({ partition, code }) => log.push(`parked ${partition} ${code}`),
 			positionUnparked: ({ partition, offset }) => log.push(`unparked ${partition} at ${offset}`),
@@ -102,13 +103,18 @@ function supervise({ maxQueuedMessages = 100, maxQueuedBytes = 1_000_000, commit
 		},
 	});
 	const child = (partition: number) => supervisor.children.get(`t/${partition}`)?.child as FakeChild;
-	return { supervisor, ledger, clock, log, child, given };
+	return { supervisor, ledger, clock, log, child, given, facts };
 }
 
 /** Of ten bytes each. */
 function messages(...offsets: number[]): PackedBatch {
+	return messagesOf(offsets.map((offset) => [offset, 0]));
+}
+
+/** With these timestamps, of ten bytes each. */
+function messagesOf(all: readonly (readonly [offset: number, timestamp: number])[]): PackedBatch {
 	const value = Buffer.alloc(10);
-	return packMessages(offsets.map((offset) => ({ topic: "t", partition: 0, offset, timestamp: 0, key: null, value, headers: [] })));
+	return packMessages(all.map(([offset, timestamp]) => ({ topic: "t", partition: 0, offset, timestamp, key: null, value, headers: [] })));
 }
 
 function range(from: number, count: number): number[] {
@@ -124,6 +130,52 @@ describe("the group supervisor", () => {
 		supervisor.messagesReceived({ topic: "t", partition: 1 }, messages(...range(5, 2)));
 		supervisor.messagesReceived({ topic: "t", partition: 9 }, messages(...range(0, 2)));
 		expect([child(0).delivered, child(1).delivered]).toEqual([[], [5, 6]]);
+	});
+
+	it("tells what it received: how much, from when, and how often time went back, also from one delivery to the next", () => {
+		const { supervisor, facts } = supervise();
+		const partition = { topic: "t", partition: 1 };
+		supervisor.assignmentsReceived([assigned(1, 5)]);
+		const { length, bytes } = messages(5, 6, 8);
+		const first: [number, number][] = [
+			[5, 700],
+			[6, 700],
+			[8, 900],
+		];
+		supervisor.messagesReceived(partition, messagesOf(first));
+		supervisor.messagesReceived(
+			partition,
+			messagesOf([
+				[9, 800],
+				[10, 850],
+				[11, 900],
+				[12, 899],
+			]),
+		);
+		expect(facts).toEqual([
+			{ partition: 1, count: length, bytes: bytes.byteLength, timestampRegressions: 0, nextOffset: 9, firstTimestamp: 700 },
+			{ partition: 1, count: 4, bytes: expect.any(Number), timestampRegressions: 3, nextOffset: 13, firstTimestamp: 800 },
+		]);
+	});
+
+	it("nudges those that are drained, and nobody else", () => {
+		const { supervisor, child } = supervise();
+		supervisor.assignmentsReceived([assigned(0), assigned(1)]);
+		void supervisor.assignmentsRevoked([{ topic: "t", partition: 0 }]);
+		supervisor.nudge();
+		expect([child(0).calls, child(1).calls]).toEqual([["drain revoked", "nudge"], []]);
+	});
+
+	it("has given nothing away in time where one of two drains is late", async () => {
+		const { supervisor, child, clock } = supervise();
+		supervisor.assignmentsReceived([assigned(0), assigned(1)]);
+		void supervisor.assignmentsRevoked([{ topic: "t", partition: 0 }]);
+		child(0).queue.handed = 3;
+		const [late, inTime] = [child(0), child(1)];
+		const both = supervisor.shutdown();
+		inTime.drained();
+		await clock.advance(DRAIN_TIMEOUT_MS);
+		expect([await both, late.calls, inTime.calls]).toEqual([false, ["drain revoked", "kill"], ["drain shutdown", "stop shutdown"]]);
 	});
 
 	it("on revocation drains, commits what is finished, and only then forgets; the others are not touched", async () => {
@@ -427,6 +479,39 @@ describe("the group supervisor", () => {
 		expect(supervisor.goOn({ topic: "t", partition: 0, epoch }, 1)).toBe(1);
 		supervisor.messagesReceived({ topic: "t", partition: 0 }, messages(...range(1, 4)));
 		expect(child(0).delivered).toEqual([1, 2, 3, 4]);
+	});
+
+	it("keeps what it knows of a partition that begins anew: its log, a person's pause, and what it is suspected of", async () => {
+		const { supervisor, ledger, child, clock } = supervise();
+		const partition = { topic: "t", partition: 0 };
+		const suspicion = { held: null, deaths: [[3, 1]], until: 9 } as never;
+		const epoch = () => ledger.of(partition)?.epoch ?? 0;
+		const known = () => [supervisor.children.get("t/0")?.pausedByHand, ledger.of(partition)?.logId, child(0).spec.suspicion];
+		const begins = [epoch()];
+		supervisor.assignmentsReceived([{ ...assigned(0), logId: "id", suspicion }]);
+		supervisor.control(partition, "pause");
+		expect(known()).toEqual([true, "id", suspicion]);
+		begins.push(epoch());
+		supervisor.messagesNotTaken(partition, "no memory");
+		expect(known()).toEqual([true, "id", suspicion]);
+		begins.push(epoch());
+		const since = supervisor.children.get("t/0")?.parked?.sinceMs;
+		await clock.advance(3_000);
+		supervisor.park({ ...partition, epoch: epoch() }, { code: "out_of_range", message: "gone" });
+		expect(supervisor.children.get("t/0")?.parked).toEqual({ code: "out_of_range", message: "gone", sinceMs: since });
+		supervisor.goOn({ ...partition, epoch: epoch() }, 0);
+		supervisor.messagesReceived(partition, messages(...range(0, 4)));
+		supervisor.goOn({ ...partition, epoch: epoch() }, 2);
+		expect(known()).toEqual([true, "id", suspicion]);
+		begins.push(epoch());
+		expect(new Set(begins).size).toBe(begins.length);
+	});
+
+	it("says that a partition is parked no more only where it was", () => {
+		const { supervisor, log } = supervise();
+		supervisor.assignmentsReceived([assigned(0)]);
+		supervisor.goOn({ topic: "t", partition: 0, epoch: 1 }, 20);
+		expect(log).toEqual([]);
 	});
 
 	it("waits for a person where what was to be fetched again is not in the log any more", async () => {
