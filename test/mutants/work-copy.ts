@@ -52,12 +52,14 @@ export class WorkCopy implements AsyncDisposable {
 		return new WorkCopy(root);
 	}
 
-	/** Runs the test files one by one on the mutant, until one fails; null where it is no code. */
+	/** Runs the test files one by one on the mutant, until one fails; null where it is no code, or changes none. */
 	async try(mutant: Mutant, tests: readonly TestFile[]): Promise<Verdict | null> {
 		const source = await readFile(join(this.root, mutant.file), "utf8");
 		let isBundled = false;
 		try {
-			if (!(await this.#put(mutant.file, source.slice(0, mutant.from) + mutant.text + source.slice(mutant.to)))) return null;
+			const changed = source.slice(0, mutant.from) + mutant.text + source.slice(mutant.to);
+			// A change of types alone leaves the code as it is.
+			if ((await built(changed)) === (await built(source)) || !(await this.#put(mutant.file, changed))) return null;
 			for (const { test, runsBuilt } of tests) {
 				if (runsBuilt && !isBundled) await bundle(this.root, join(this.root, "dist"));
 				isBundled ||= runsBuilt;
