@@ -109,7 +109,11 @@ it("goes from starting to stopped, and says where it is in state, readiness, log
 	const { daemon, said, name } = await daemonOf();
 	expect([daemon.state, daemon.url]).toEqual(["starting", null]);
 	expect(daemon.readiness.report()).toMatchObject({ reasons: [{ code: "starting", message: "the daemon is starting" }] });
+	const watched = vi.spyOn(daemon.stallDetector, "start");
 	await daemon.start();
+	expect(watched).toHaveBeenCalledTimes(1);
+	// No partition has loaded it yet.
+	expect(daemon.handler).toEqual({ version: expect.stringMatching(/^\w{6,}/), mixed: false });
 	expect(said("listens at")).toMatchObject([
 		{ version: "1.2.3", group: "g", topics: ["orders"], url: daemon.url, handler: { version: expect.stringMatching(/./) } },
 	]);
