@@ -1,6 +1,8 @@
 /** `status`, `pause`, `resume` and `restart`: shows and controls a running daemon over HTTP. */
 import type { Command } from "commander";
 import { ExitError } from "../core/errors.ts";
+import { partitionName } from "../core/messages/message.ts";
+import type { ReadinessReason, ReadinessReport } from "../observe/readiness.ts";
 import type { ConnectionSnapshot, Status } from "../observe/status.ts";
 import { type CommandContext, print } from "./command-context.ts";
 import { daemonOf } from "./daemon-client.ts";
@@ -15,7 +17,9 @@ export interface ControlOptions {
 export async function showStatus({ json }: ControlOptions, command: Command, context: CommandContext): Promise<void> {
 	const daemon = await daemonOf(command, context).catch(withAnotherWay);
 	const status = (await daemon.ask("GET", "/status").catch(withAnotherWay)) as Status;
-	print(context.stdout, json ? JSON.stringify(status) : shown(status));
+	if (json) return print(context.stdout, JSON.stringify(status));
+	const readiness = status.ready ? null : ((await daemon.ask("GET", "/readyz")) as ReadinessReport);
+	print(context.stdout, shown(status, readiness === null || readiness.ready ? [] : readiness.reasons));
 }
 
 /** An action on a partition, and the words when it is done. */
@@ -63,22 +67,15 @@ function handlerWords({ module, version, mixed }: Status["handler"]): string {
 	return `${module}, ${which}`;
 }
 
-function shown({
-	version,
-	handler,
-	embedded,
-	uptime,
-	state,
-	ready,
-	group,
-	memberState,
-	rebalances,
-	partitions,
-	writer,
-	connections,
-}: Status): string {
+function reasonWords({ code, topic, partition, message }: ReadinessReason): string {
+	return `${code}${topic === null || partition === null ? "" : ` ${partitionName({ topic, partition })}`}: ${message}`;
+}
+
+function shown(status: Status, reasons: readonly ReadinessReason[]): string {
+	const { version, handler, embedded, uptime, state, ready, group, memberState, rebalances, partitions, writer, connections } = status;
 	const facts = [
 		["PocKaffe", `${version}, up ${Math.round(uptime)} s${embedded ? ", embedded" : ""}, ${state}, ${ready ? "ready" : "not ready"}`],
+		...reasons.map((reason) => ["not ready", reasonWords(reason)]),
 		["handler", handlerWords(handler)],
 		["group", `${group}, ${memberState}, ${rebalances} rebalances`],
 		...connections.map((each) => [each.name, connectionWords(each)]),

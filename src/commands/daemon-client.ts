@@ -100,6 +100,7 @@ function clientOf(base: string, token: string): DaemonClient {
 
 function hintFor(status: number, code?: string): string {
 	if (status === 405) return " (control is off: set http.admin: true, and restart the daemon)";
+	if (status === 401) return " (this command needs http.token, too, or POCKAFFE_HTTP_TOKEN)";
 	if (code === "not_assigned") return ": is the name right? Or another daemon of the group has it (--url)";
 	return "";
 }

@@ -54,6 +54,8 @@ async function produceLines(
 			throw new ExitError(exitCodes.found, "not_sent", message, { cause });
 		}
 	}
+	if (line === 0)
+		print(context.stderr, `nothing was sent: standard input had no line; for a delete: echo | pockaffe produce ${topic} -k KEY --null`);
 }
 
 /** Throws ExitError if a line lacks the separator: as a value without key, it would go to any partition. */

@@ -62,7 +62,7 @@ async function runEmbedded({ config, source }: LoadedConfig, context: CommandCon
 	if (config.kafka.brokers.length > 0 || config.database.url !== "")
 		logger.warn(
 			{},
-			"a Kafka or a database is configured here, too: this run does not use them, but the other commands (produce, verify, …) do",
+			"a Kafka or a database is configured here, too: this run does not use them, but the other commands (status, produce, verify, …) do; for this run give them a file without kafka.brokers and database.url (-c FILE)",
 		);
 	// Checked before a database is created for nothing.
 	await probeAddress(config.http);

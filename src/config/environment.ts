@@ -43,7 +43,10 @@ export function override(
 		if (!name.startsWith(PREFIX) || notOptions.has(name) || text === undefined) continue;
 		const leaf = known.get(name);
 		if (!leaf) {
-			problems.push({ path: [name], rule: `is no variable of PocKaffe's${nearest(name, [...known.keys(), ...notOptions])}` });
+			problems.push({
+				path: [name],
+				rule: `is no variable of PocKaffe's${wholeMap(name, known) ?? nearest(name, [...known.keys(), ...notOptions])}`,
+			});
 			continue;
 		}
 		const parsed = parseVariable(text, leaf);
@@ -51,6 +54,12 @@ export function override(
 		else setAt(value, leaf.path, parsed);
 		origins.set(leaf.path.join("."), name);
 	}
+}
+
+/** For the variable of a key inside a map that one variable has as a whole; null otherwise. */
+function wholeMap(name: string, known: ReadonlyMap<string, Leaf>): string | null {
+	const map = [...known].find(([variable, { kind }]) => kind === "map" && name.startsWith(`${variable}_`))?.[0];
+	return map === undefined ? null : `: ${map} has all of them, as JSON`;
 }
 
 function substituteText(text: string, environment: Environment, path: (string | number)[], problems: ConfigProblem[]): unknown {

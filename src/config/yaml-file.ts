@@ -15,7 +15,7 @@ export function readYaml(path: string): Record<string, unknown> {
 	const notYaml = (words: string) => new ExitError(exitCodes.usage, "config_not_yaml", `${path}${words}`);
 	const lines = new LineCounter();
 	const document = parseDocument(text, { lineCounter: lines, prettyErrors: false, merge: true });
-	if (document.errors.length > 0) throw notYaml(` is not YAML:\n${errorLines(document.errors, lines).join("\n")}`);
+	if (document.errors.length > 0) throw notYaml(` is not YAML:\n${errorLines(document.errors, lines).join("\n")}${quotesHint(text)}`);
 	const { value, problem } = valuesOf(document);
 	if (problem) throw notYaml(`: ${problem}`);
 	if (typeof value !== "object" || Array.isArray(value)) throw notYaml(": a configuration is a map of keys, e.g. `kafka:`");
@@ -45,6 +45,11 @@ function errorLines(errors: readonly YAMLError[], lines: LineCounter): string[] 
 		return `  line ${line}, column ${col}: ${wordsOf[code] ?? message.replace(found, "")}`;
 	});
 	return errors.length > MAX_ERRORS ? [...told, `  and ${errors.length - MAX_ERRORS} more, which may follow from these`] : told;
+}
+
+/** Inside `{ }` or `[ ]`, YAML takes the brace of `${NAME}` for the begin of a map. */
+function quotesHint(text: string): string {
+	return /[{[,].*:\s+\$\{|[[,]\s*\$\{/.test(text) ? '\n  inside { } or [ ], ${NAME} needs quotes: {group: "${NAME}"}' : "";
 }
 
 /** The document's values, or why they can't be read. */

@@ -53,7 +53,9 @@ export class PartitionWorker {
 	constructor(parts: WorkerParts) {
 		this.#parts = parts;
 		this.#waits = new WorkerWaits(parts);
-		this.#router = new OutcomeRouter({ ...parts, handlerVersion: () => this.handlerVersion }, this.#queue, () => this.#waits.wake());
+		this.#router = new OutcomeRouter({ ...parts, handlerVersion: () => parts.settings.version || this.#slot.version }, this.#queue, () =>
+			this.#waits.wake(),
+		);
 		this.#policy = new FailurePolicy(parts);
 		this.#repeats = parts.settings.dropRepeats ? new Repeats() : null;
 		this.#reports = new CrashReports(parts);
@@ -105,14 +107,14 @@ export class PartitionWorker {
 		return this.#slot.occupied ? this.#slot.threadId : null;
 	}
 
-	/** Hash of the files that the thread has loaded; null before. */
+	/** Hash of the files that the thread has loaded; null while no thread has. */
 	get handlerHash(): string | null {
-		return this.#slot.version;
+		return this.#slot.loadedVersion;
 	}
 
-	/** The handler's version: `handler.version`, or the hash of its files. Null before it was loaded. */
+	/** The handler's version: `handler.version`, or the hash of its files. Null while no thread has loaded it. */
 	get handlerVersion(): string | null {
-		return this.#parts.settings.version || this.#slot.version;
+		return this.#parts.settings.version || this.handlerHash;
 	}
 
 	get restarts(): number {

@@ -20,6 +20,7 @@ import { linesIn } from "../terminal/lines-file.ts";
 import { ProgressLine } from "../terminal/progress-line.ts";
 import { auditDatabase } from "./audit-database.ts";
 import { isNothing, planWords, reportLines } from "./reprocessing-text.ts";
+import { warnOfOtherVersion } from "./running-version.ts";
 
 /** The stretch to handle again, and how to print the result. */
 export interface ReprocessOptions {
@@ -36,6 +37,7 @@ export interface ReprocessOptions {
 /** Prints the report; exit 1 if a message failed or a row was refused. */
 export async function reprocess(options: ReprocessOptions, command: Command, context: CommandContext): Promise<void> {
 	const { config } = await daemonConfig(command, context, { "--from": options.from, "--to": options.to });
+	await warnOfOtherVersion(config, command, context);
 	const report = await reprocessWith(config, options, context);
 	if (!report) return;
 	if (options.json) print(context.stdout, JSON.stringify({ ...report, dryRun: options.dryRun === true }));

@@ -29,7 +29,7 @@ export function* reportLines(report: VerificationReport): Generator<string> {
 	for (const difference of differences) yield `  ${differenceLine(difference)}`;
 	const sum = missing + older + newer + different + extra + unwritable + failed + beyond;
 	if (sum > differences.length) yield `  … and ${sum - differences.length} more (--limit)`;
-	yield `${verdict(report, sum)}${notLookedAt(report)}${mayBeHarmless(counts) ? HARMLESS : ""}`;
+	yield `${verdict(report, sum)}${notLookedAt(report)}${advice(counts)}`;
 }
 
 /** How much was compared, and with what result. */
@@ -61,10 +61,12 @@ function named(count: number, one: string, more: string): string {
 
 const HARMLESS =
 	". After a change of the handler: pockaffe reprocess. A handler whose rows depend on more than the message (time, state, other systems) differs without anything being lost.";
+const LOST = ". Find out why; then pockaffe reprocess writes missing and older rows again.";
 
-/** True if every message arrived and only the contents of rows differ. Missing or older rows are lost, whatever the handler does. */
-function mayBeHarmless({ missing, older, newer, different, extra, failed, beyond }: VerificationReport["counts"]): boolean {
-	return missing + older + beyond === 0 && newer + different + extra + failed > 0;
+/** What to do. Missing or older rows are lost, whatever the handler does; other differences may come from a change of the handler. */
+function advice({ missing, older, newer, different, extra, beyond }: VerificationReport["counts"]): string {
+	if (missing + older > 0) return LOST;
+	return beyond === 0 && newer + different + extra > 0 ? HARMLESS : "";
 }
 
 function rangeText({ hasBegun, from, to, low, start, startIs, committed, isNoted, skipped, disbelieved }: CoveredPartition): string {

@@ -19,6 +19,7 @@ export function declareProduce(program: Command, context: CommandContext): void 
 		.addOption(new Option("-H, --header <name=value>", "header of all records; may be repeated").argParser(addHeader).default([], "none"))
 		.option("--null", "treat an empty value as null (a delete)")
 		.option("--json", "print a JSON line for each record")
+		.addHelpText("after", "\nA delete of the row with the id 7: echo | pockaffe produce TOPIC -k 7 --null")
 		.action(async (topic: string, options: ProduceOptions, command: Command) =>
 			(await import("../produce.ts")).produce(topic, options, command, context),
 		);

@@ -75,6 +75,11 @@ export class ThreadSlot {
 		return this.#version;
 	}
 
+	/** The same, while that thread is there and has loaded the handler. */
+	get loadedVersion(): string | null {
+		return this.#started ? this.#version : null;
+	}
+
 	/** The next run begins with a new state. */
 	get renews(): boolean {
 		return this.#stale;

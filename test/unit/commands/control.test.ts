@@ -26,8 +26,8 @@ const status = {
 	connections: [{ name: "kafka", target: "k:9092", state: "connected", message: null }],
 };
 
-async function shown(over: object) {
-	playDaemons({ 9464: () => ({ ...status, ...over }) });
+async function shown(over: object, reasons: readonly object[] = []) {
+	playDaemons({ 9464: (_, path) => (path === "/readyz" ? { ready: false, reasons } : { ...status, ...over }) });
 	const { code, stdout } = await playedCommand(["status"]);
 	expect(code).toBe(0);
 	return stdout.trimEnd().split("\n");
@@ -47,7 +47,9 @@ it("shows a daemon's state, and each figure of a partition below its name", asyn
 });
 
 it("shows what is wrong", async () => {
-	const lines = await shown({
+	const everywhere = { code: "handler_not_loaded", topic: null, partition: null, message: "there is no such file" };
+	const reasons = [everywhere, { code: "parked", topic: "orders", partition: 3, message: "it was poison" }];
+	const over = {
 		...{ embedded: true, ready: false, state: "starting" },
 		connections: [
 			{ name: "kafka", target: "k:9092", state: "away", message: "its coordinator" },
@@ -70,16 +72,19 @@ it("shows what is wrong", async () => {
 			{ ...partition, partition: 6, state: "paused", reason: "queue_full" },
 			{ ...partition, partition: 7, state: "paused", reason: "database" },
 		],
-	});
-	expect(lines.slice(0, 6)).toEqual([
-		"PocKaffe  1.2.3, up 61 s, embedded, starting, not ready",
-		"handler   ./orders.mjs, partitions run different versions: --json has each",
-		"group     ours, up/steady, 7 rebalances",
-		"kafka     k:9092, away: its coordinator",
-		"database  d:5432, no rows can be written: ECONNREFUSED",
-		"writer    8 rows wait, 9 statements in flight, last error at 2026-01-01T00:00:00.000Z: out of range",
+	};
+	const lines = await shown(over, reasons);
+	expect(lines.slice(0, 8)).toEqual([
+		"PocKaffe   1.2.3, up 61 s, embedded, starting, not ready",
+		"not ready  handler_not_loaded: there is no such file",
+		"not ready  parked orders/3: it was poison",
+		"handler    ./orders.mjs, partitions run different versions: --json has each",
+		"group      ours, up/steady, 7 rebalances",
+		"kafka      k:9092, away: its coordinator",
+		"database   d:5432, no rows can be written: ECONNREFUSED",
+		"writer     8 rows wait, 9 statements in flight, last error at 2026-01-01T00:00:00.000Z: out of range",
 	]);
-	expect(lines.slice(8).map((line) => line.split(/ {2,}/).slice(2))).toEqual([
+	expect(lines.slice(10).map((line) => line.split(/ {2,}/).slice(2))).toEqual([
 		["parked", "-", "-", "-", "4", "5", "6", "it was poison"],
 		["running", "90", "70", "20", "4", "5", "6", "a failed call"],
 		["paused", "90", "70", "20", "4", "5", "6", "paused by hand (pockaffe pause)"],
@@ -127,6 +132,10 @@ it("says what a daemon said that refuses, and what helps", async () => {
 	};
 	expect(await words(409, { message: "it is parked" })).toEqual([1, "it is parked"]);
 	expect(await words(405, null)).toEqual([1, "HTTP 405 (control is off: set http.admin: true, and restart the daemon)"]);
+	expect(await words(401, { message: "a token is needed" })).toEqual([
+		1,
+		"a token is needed (this command needs http.token, too, or POCKAFFE_HTTP_TOKEN)",
+	]);
 	expect(await words(404, { code: "not_assigned", message: "orders/3 is not assigned" })).toEqual([
 		1,
 		"orders/3 is not assigned: is the name right? Or another daemon of the group has it (--url)",

@@ -110,6 +110,9 @@ describe("the environment", () => {
 		expect(problems({}, { POCKAFFE_NATVE: "on" })).toEqual([
 			"POCKAFFE_NATVE – is no variable of PocKaffe's (did you mean POCKAFFE_NATIVE?)",
 		]);
+		expect(problems({}, { POCKAFFE_TABLES_EVENTS_CREATE: "true" })).toEqual([
+			"POCKAFFE_TABLES_EVENTS_CREATE – is no variable of PocKaffe's: POCKAFFE_TABLES has all of them, as JSON",
+		]);
 	});
 });
 

@@ -235,6 +235,15 @@ describe("the file", () => {
 	});
 
 	it.each([
+		["kafka: {group: ${GROUP}, topics: [a]}", true],
+		["kafka: {topics: [${TOPIC}]}", true],
+		["kafka:\n  group: ${GROUP}\n  topics: [a\n", false],
+	])("that is not YAML is told of quotes where a variable's brace may be the reason: %j", async (text, isTold) => {
+		const error = (await load(text).catch((thrown) => thrown)) as ExitError;
+		expect([error.code, error.message.includes('needs quotes: {group: "${NAME}"}')]).toEqual(["config_not_yaml", isTold]);
+	});
+
+	it.each([
 		["a scalar where none may be", 'kafka: ["a"] [b]\n  - s3cr3t-value\nx: y\n  s3cr3t-value'],
 		["an escape", 'kafka: {sasl: {password: "\\s3cr3t-value"}}'],
 		["a tag", "kafka: !s3cr3t-value [a]\nhttp: }"],
