@@ -36,6 +36,13 @@ it("a time that is up and the like count where the message is large, and three i
 	expect(small.isCut).toBe(false);
 });
 
+it("is large from a byte above one MiB on; an unclear refusal of a smaller one is none of its size", () => {
+	const ofBytes = (bytes: number) => new LetterTrial(deadLetter({ key: null, value: Buffer.alloc(bytes), headers: [] }));
+	expect([ofBytes(2 ** 20).isLarge, ofBytes(2 ** 20 + 1).isLarge]).toEqual([false, true]);
+	// More may be left out: it has not come to that.
+	expect([ofBytes(2 ** 20).tooLarge(false), ofBytes(2 ** 20 + 1).tooLarge(false)]).toEqual([true, true]);
+});
+
 it("is tried whole again where it fails without its value as well", () => {
 	const trial = new LetterTrial(deadLetter({ value: large }));
 	for (let refusals = 0; refusals < 3; refusals++) trial.tooLarge(false);

@@ -1,13 +1,16 @@
 /** Small pure things of core: waits, names of hosts, topics and failures, joined texts. */
 import { describe, expect, it } from "vitest";
 import { equalJitter, exponentialBackOff, fullJitter } from "../../../src/core/exponential-back-off.ts";
+import { isAlive } from "../../../src/core/is-alive.ts";
 import { isLoopbackName } from "../../../src/core/loopback.ts";
 import { isTopicMeant } from "../../../src/core/messages/message.ts";
 import { joinTexts, repeatText, splitTexts, usualSeparators } from "../../../src/core/rows/joined-texts.ts";
+import { laneOf } from "../../../src/core/rows/rows.ts";
 import { counted } from "../../../src/core/text/counted.ts";
 import { failureName } from "../../../src/core/text/failure-name.ts";
 import { isDeeperThan } from "../../../src/core/text/nesting.ts";
 import { withoutValues } from "../../../src/core/text/without-values.ts";
+import { lifetime } from "../../../src/core/waiting/lifetime.ts";
 
 it("a back-off doubles from its least to its most, and jitter is the whole of it or its upper half", () => {
 	const bounds = { minMs: 100, maxMs: 1_000 };
@@ -100,4 +103,30 @@ it.each([
 
 it("a text that is missing stays so", () => {
 	expect([withoutValues(null), withoutValues("own words")]).toEqual([null, "own words"]);
+});
+
+it("a process is alive or not, and what is no process's id is not", () => {
+	// Of 0 and -1 Node would ask whole groups of processes.
+	expect([process.pid, 1, 0, -1, 1.5, Number.NaN, 2 ** 30].map(isAlive)).toEqual([true, true, false, false, false, false, false]);
+});
+
+it("ids go to every lane, and always to the same", () => {
+	const ids = Array.from({ length: 100 }, (_, number) => `id-${number}`);
+	for (const lanes of [1, 2, 3]) {
+		const found = ids.map((id) => laneOf(id, lanes));
+		expect([...new Set(found)].sort()).toEqual(Array.from({ length: lanes }, (_, lane) => lane));
+		expect(ids.map((id) => laneOf(id, lanes))).toEqual(found);
+	}
+});
+
+it("any number of waits may hear of a life's end, and Node warns of none", async () => {
+	const warnings: string[] = [];
+	const warned = ({ name }: Error) => void warnings.push(name);
+	process.on("warning", warned);
+	const { signal } = lifetime();
+	let heard = 0;
+	for (let waits = 0; waits < 20; waits++) signal.addEventListener("abort", () => heard++);
+	await new Promise((resolve) => setImmediate(resolve));
+	process.off("warning", warned);
+	expect([warnings, heard]).toEqual([[], 0]);
 });

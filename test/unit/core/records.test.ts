@@ -1,6 +1,6 @@
 /** Records of a handler as they are packed, one by one. */
 import { expect, it } from "vitest";
-import { recordAt, sizeOfRecord } from "../../../src/core/messages/records.ts";
+import { recordAt, sizeOfRecord, withoutRecordsOf } from "../../../src/core/messages/records.ts";
 import { RecordPacker } from "../../../src/worker/inside/rows/record-packer.ts";
 
 it("a record is found among others, and is as large as its key, value and headers", () => {
@@ -24,4 +24,35 @@ it("a record is found among others, and is as large as its key, value and header
 		[2, "jk", null, []],
 		[0, null, null, []],
 	]);
+});
+
+it("a block without the records of a message has those of the others as they were", () => {
+	const packer = new RecordPacker({ topics: null, keeps: true });
+	const at = (message: number, ...values: readonly string[]) =>
+		packer.add(
+			message,
+			values.map((value) => ({ topic: "t", key: `k${value}`, value, partition: message + 5, timestamp: 100 + message })),
+			message,
+			0,
+			1_000,
+		);
+	at(0, "a", "bb");
+	at(1, "ccc");
+	at(2, "dddd", "eeeee");
+	const [block] = (packer.take()?.blocks ?? []) as [Parameters<typeof recordAt>[0]];
+	const told = (without: number) => {
+		const rest = withoutRecordsOf(block, new Map([[without, null]]));
+		const { length, messages, indexes, partitions, timestamps } = rest;
+		const values = Array.from({ length }, (_, index) => String(recordAt(rest, index).value));
+		return { values, of: [messages, indexes, partitions, timestamps].map((each) => [...each]) };
+	};
+	const whole = told(9);
+	expect(whole.values).toEqual(["a", "bb", "ccc", "dddd", "eeeee"]);
+	const picked = (...kept: number[]) => ({
+		values: kept.map((index) => whole.values[index]),
+		of: whole.of.map((each) => kept.map((index) => each[index])),
+	});
+	expect(told(0)).toEqual(picked(2, 3, 4));
+	expect(told(1)).toEqual(picked(0, 1, 3, 4));
+	expect(told(2)).toEqual(picked(0, 1, 2));
 });
