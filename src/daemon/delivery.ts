@@ -34,6 +34,7 @@ import { NoteFence } from "../sink/offsets/note-fence.ts";
 import { OffsetTable } from "../sink/offsets/offset-table.ts";
 import { StartRecorder } from "../sink/offsets/start-recorder.ts";
 import { StartTable } from "../sink/offsets/start-table.ts";
+import { eachPrepared } from "../sink/tables/each-prepared.ts";
 import type { BatchWriter } from "../sink/writer/batch-writer.ts";
 import { GroupSupervisor, LEAST_COMMIT_MS } from "../supervisor/group-supervisor.ts";
 import { RestartIntensity } from "../supervisor/restart-intensity.ts";
@@ -88,6 +89,7 @@ export class Delivery {
 		this.#notes = new StartRecorder({
 			table: new NoteFence(new StartTable({ database, offsetsTable: table, consumerGroup })),
 			notRecorded: (message) => parts.listener.startsNotRecorded(message),
+			preparesFirst: true,
 		});
 		this.#hands = new HandKeeper(this.#notes, clock);
 		this.#givenAway = new GivenAway(this, this.#hands, clock);
@@ -148,9 +150,10 @@ export class Delivery {
 		});
 		this.consumer.on("rebalanced", ({ kind, partitions }) => {
 			if (kind !== "assign") return;
-			this.supervisor.partitionsGivenBack(isIncremental(config.kafka.protocol) ? [] : partitions);
+			this.supervisor.partitionsGivenBack(partitions, isIncremental(config.kafka.protocol));
 			this.reserves.beginLater();
 		});
+		this.consumer.on("rejoining", () => this.supervisor.rejoins());
 		this.consumer.on("stats", ({ json }) => this.transactions.stats(json));
 		this.#guard = this.#buildGuard();
 		this.requests = new PartitionRequests({
@@ -178,11 +181,9 @@ export class Delivery {
 		parts.records.on("changed", () => this.supervisor.nudge());
 	}
 
-	/** Creates those of PocKaffe's own tables that are missing. Rejects if this should be tried again. */
+	/** Creates those of PocKaffe's own tables that are missing, each whatever becomes of the others. Rejects if this should be tried again. */
 	async prepare(): Promise<void> {
-		await this.#parts.deadLetters.prepare();
-		await this.#offsetTable?.prepare();
-		await this.#notes.prepare();
+		await eachPrepared([() => this.#notes.prepare(), async () => this.#offsetTable?.prepare(), () => this.#parts.deadLetters.prepare()]);
 	}
 
 	/** Joins the group. Resolves when the member has subscribed. */
@@ -263,6 +264,7 @@ export class Delivery {
 		const remade = this.ledger.current(found);
 		if (remade.length === 0) return;
 		this.#parts.listener.logsRemade(remade, what);
+		this.supervisor.rejoins();
 		this.supervisor.assignmentsLost(remade);
 		void this.#forget(remade.filter(({ logId }) => logId === null)).then(() => this.#rejoin());
 	}
@@ -283,6 +285,7 @@ export class Delivery {
 
 	/** What this member knows of these partitions is wrong: drops them without a commit, and lets the group assign them again. */
 	#giveUp(partitions: readonly TopicPartition[]): void {
+		this.supervisor.rejoins();
 		this.supervisor.assignmentsLost(partitions);
 		this.#rejoin();
 	}

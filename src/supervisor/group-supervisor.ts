@@ -34,6 +34,8 @@ export class GroupSupervisor<AChild extends Child> {
 	readonly #pressure: BackPressure<AChild>;
 	/** Names of partitions that were given away while a person had paused them, until the group's next assignment. */
 	#pausedBefore = new Set<string>();
+	/** This member leaves and joins again by itself: the next assignment with partitions ends no pause of those that come back. */
+	#isRejoining = false;
 	#stopping = false;
 
 	constructor(parts: SupervisorParts<AChild>) {
@@ -52,11 +54,20 @@ export class GroupSupervisor<AChild extends Child> {
 	}
 
 	/**
-	 * An assignment begins. `partitions`: those of an eager one, which takes all and gives most back at once. That ends no pause. The pause of
+	 * An assignment begins. An eager one takes all and gives most back at once: that ends no pause, nor does one behind `rejoins`. The pause of
 	 * others is over: they have another owner, or had one.
 	 */
-	partitionsGivenBack(partitions: readonly TopicPartition[]): void {
-		this.#pausedBefore = new Set(partitions.map(partitionName).filter((name) => this.#pausedBefore.has(name)));
+	partitionsGivenBack(partitions: readonly TopicPartition[], isIncremental: boolean): void {
+		if (this.#isRejoining && partitions.length === 0) return;
+		const givenBack = isIncremental && !this.#isRejoining ? [] : partitions;
+		this.#isRejoining = false;
+		this.#pausedBefore = new Set(givenBack.map(partitionName).filter((name) => this.#pausedBefore.has(name)));
+	}
+
+	/** This member is about to leave and to join again by itself. What a person paused stays paused if it comes back with the next assignment. */
+	rejoins(): void {
+		this.#isRejoining = true;
+		for (const each of this.#children.values()) if (each.pausedByHand) this.#pausedBefore.add(partitionName(each));
 	}
 
 	/** Starts a child for each partition; pauses are applied again, because an assignment resumes everything. */

@@ -54,7 +54,7 @@ afterEach(async () => {
 const handler = `export function handleMessage({ key, value }) {
 	const text = value.toString();
 	if (text === "throw") throw new Error("it is a test");
-	return text === "reject" ? { reject: "not wanted" } : { id: key.toString(), fields: { name: text } };
+	return text === "reject" ? { reject: "not wanted" } : { table: "events", id: key.toString(), fields: { name: text } };
 }`;
 
 async function daemonOf(over: Record<string, Record<string, unknown>> = {}, told: Record<string, (fact: never) => void> = {}) {
@@ -64,7 +64,7 @@ async function daemonOf(over: Record<string, Record<string, unknown>> = {}, told
 		kafka: { brokers: cluster.brokers, group: "g", topics: ["orders"], ...over.kafka },
 		handler: { module: file, ...over.handler },
 		database: { url: "postgres://u@127.0.0.1:1/d" },
-		tables: { events: { columns: { name: "text" }, create: true } },
+		tables: { ...over.tables, events: { columns: { name: "text" }, create: true } },
 		http: { port: 0, ...over.http },
 		offsets: { ...over.offsets },
 	};
@@ -76,6 +76,7 @@ async function daemonOf(over: Record<string, Record<string, unknown>> = {}, told
 			if (away) throw Object.assign(new Error("it is away"), { code: away });
 			if (text.includes('insert into "events"')) return memory.query(text, parameters);
 			asked.push(text);
+			if (text.startsWith("create table") && text.includes("vector")) throw Object.assign(new Error("no such type"), { code: "42704" });
 			// One letter is stored at a time.
 			if (text.includes('insert into "pockaffe_dead_letters"')) return [{}];
 			return text.includes("to_regclass") ? [{ found: false }] : [];
@@ -118,9 +119,9 @@ it("goes from starting to stopped, and says where it is in state, readiness, log
 		{ version: "1.2.3", group: "g", topics: ["orders"], url: daemon.url, handler: { version: expect.stringMatching(/./) } },
 	]);
 	expect(asked.filter((text) => text.startsWith("create table")).map((text) => /"([^"]+)"/.exec(text)?.[1])).toEqual([
-		"events",
-		"pockaffe_dead_letters",
 		"pockaffe_offsets_start",
+		"pockaffe_dead_letters",
+		"events",
 	]);
 	await produce("a", "b");
 	await untilCommitted(daemon, 2);
@@ -203,6 +204,17 @@ it("starts without its database: it says so, joins, and writes the rows when it 
 	await waitFor("the tables", () => said("tables are prepared").length > 0);
 	await waitFor("readiness", async () => (await ask(daemon, "/readyz")).status === 200);
 	expect([name(), daemon.databaseProblem]).toEqual([["a"], null]);
+});
+
+it("makes its notes where one of the user's tables can't be made, and is not ready, whatever rows go into the others", async () => {
+	const { daemon, said, name } = await daemonOf({ tables: { others: { columns: { v: "vector" }, create: true } } });
+	await daemon.start();
+	expect(asked.some((text) => text.startsWith('create table if not exists "pockaffe_offsets_start"'))).toBe(true);
+	await produce("a");
+	await untilCommitted(daemon, 1);
+	expect(name()).toEqual(["a"]);
+	expect(daemon.databaseProblem).toContain("tables can't be prepared");
+	expect(said("tables can't be prepared yet")).toHaveLength(1);
 });
 
 it("notices that its handler's file is saved", async () => {

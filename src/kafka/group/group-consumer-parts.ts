@@ -16,6 +16,8 @@ export interface GroupConsumerEvents {
 	"connect:failed": (fact: { message: string; failures: number; retryInMs: number }) => void;
 	/** The existing topics, the stored offsets or the notes could not be read yet; `isOfDatabase`: the database did not give them. */
 	"look:failed": (fact: { message: string; failures: number; retryInMs: number; isOfDatabase: boolean }) => void;
+	/** This member leaves the group and joins it again by itself. */
+	rejoining: () => void;
 	/** All that has to be known was read: the member asks to be let in. */
 	"group:joining": () => void;
 	/** Configured topics that don't exist yet. The member joins without them, and gets them once they exist. */

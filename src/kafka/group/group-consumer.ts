@@ -159,6 +159,7 @@ export class GroupConsumer extends EventEmitter<GroupConsumerEvents> {
 	/** Gives up its partitions and joins again, so that the group assigns them again: for a member that found out that it is a zombie. */
 	rejoin(): void {
 		if (this.#stopped.signal.aborted) return;
+		this.emit("rejoining");
 		this.client?.unsubscribe();
 		this.#subscribe();
 	}
@@ -177,12 +178,14 @@ export class GroupConsumer extends EventEmitter<GroupConsumerEvents> {
 		if (!this.#hasJoined || !this.client || this.#clients.isStartingOver) return false;
 		await this.#clients.tryOut();
 		if (this.#stopped.signal.aborted || this.#clients.isStartingOver) return false;
+		this.emit("rejoining");
 		if (!this.#contact.isLost) await this.#giveUpSubscription(GIVE_UP_MS);
 		this.replaceClient();
 		return true;
 	}
 
 	#startOverIn(delayMs: number): void {
+		this.emit("rejoining");
 		this.#clients.startOverIn(delayMs, () => this.#subscribe());
 	}
 

@@ -27,7 +27,7 @@ const START_TRIES_UNTIL_TOLD = 3;
 export function observeReadiness({ readiness, rowsStuck, rowsBlocked }: ReadinessParts) {
 	const database = new DatabaseReasons(readiness);
 	const rowsGoIn = ({ table }: { table: string }) => {
-		if (!rowsStuck(table)) database.clear(table);
+		if (!rowsStuck(table)) database.forget(table);
 	};
 	return {
 		consumer: {
@@ -75,7 +75,7 @@ export function observeReadiness({ readiness, rowsStuck, rowsBlocked }: Readines
 		},
 		tables: {
 			failed: (message: string) => database.set(PREPARATION, `tables can't be prepared: ${message}`),
-			prepared: () => database.clear(PREPARATION),
+			prepared: () => database.forget(PREPARATION),
 		},
 	};
 }
@@ -97,12 +97,6 @@ class DatabaseReasons {
 	/** This one is over, which says nothing about others. */
 	forget(table: string): void {
 		if (this.#messages.delete(table)) this.#show();
-	}
-
-	/** Also clears a failed preparation: written rows show that the table exists. */
-	clear(table: string): void {
-		const cleared = [table, PREPARATION].filter((each) => this.#messages.delete(each));
-		if (cleared.length > 0) this.#show();
 	}
 
 	#show(): void {

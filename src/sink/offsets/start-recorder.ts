@@ -26,6 +26,11 @@ export interface StartRecorderParts {
 	readonly table: Pick<NoteFence, "name" | "prepare" | "read" | "change" | "reach" | "compare" | "forget" | "hold">;
 	/** Positions can't be noted, or only in part. Called once. */
 	readonly notRecorded: (message: string) => void;
+	/**
+	 * True for a daemon: the table is created before it is first used. A missing one would look like a table that can't be created, and
+	 * nothing would be noted. Default: false.
+	 */
+	readonly preparesFirst?: boolean;
 }
 
 /** Keeps the group's notes for a running daemon, and decides what a failure of the database means for them. */
@@ -36,6 +41,7 @@ export class StartRecorder {
 	/** What this process last noted of its handlers, by partition, whether or not that reached the table. */
 	readonly #hands = new Map<string, HandNote | null>();
 	#isTold = false;
+	#isPrepared = false;
 
 	constructor(parts: StartRecorderParts) {
 		this.#parts = parts;
@@ -45,6 +51,7 @@ export class StartRecorder {
 	async prepare(): Promise<void> {
 		const { table } = this.#parts;
 		if ((await table.prepare()) !== "notes") this.#tellOnce(`${table.name} can't be created, or lacks columns (pockaffe schema prints it)`);
+		this.#isPrepared = true;
 	}
 
 	/**
@@ -98,7 +105,8 @@ export class StartRecorder {
 
 	/** After a failure the table is inspected again before anything is reported: it may be missing, of an earlier version, or another one. */
 	async #insist<T>(call: () => Promise<T>, without: T): Promise<T> {
-		const { table } = this.#parts;
+		const { table, preparesFirst = false } = this.#parts;
+		if (preparesFirst && !this.#isPrepared) await this.prepare();
 		try {
 			return await call();
 		} catch (error) {

@@ -7,6 +7,7 @@ import type { TableLayout } from "../../core/rows/rows.ts";
 import { crashSafetyOf } from "../database/crash-safety.ts";
 import type { Database } from "../database/database.ts";
 import { connectionHint, problemOf } from "../database/sql-faults.ts";
+import { eachPrepared } from "./each-prepared.ts";
 import { createTables } from "./schema.ts";
 import { typeFindings } from "./stored-columns.ts";
 
@@ -43,8 +44,8 @@ export async function prepareTables(parts: TablePreparationParts): Promise<void>
 async function tryOnce(parts: TablePreparationParts): Promise<boolean> {
 	const { database, layouts, prepareOwn, signal, failed } = parts;
 	try {
-		await createTables(database, layouts);
-		await prepareOwn();
+		// One table that can't be made keeps no other from being made, least of all PocKaffe's own: without its notes messages may be lost.
+		await eachPrepared([prepareOwn, ...layouts.map((layout) => () => createTables(database, [layout]))]);
 	} catch (error) {
 		const problem = problemOf(error);
 		const hint = connectionHint(problem) ?? (problem.code === UNDEFINED_OBJECT ? await typeHint(parts) : null);

@@ -48,7 +48,8 @@ function deliveryOf(kafka: object = {}): Delivery {
 	});
 	vi.spyOn(delivery.supervisor, "nudge").mockImplementation(() => void told.push("nudge"));
 	vi.spyOn(delivery.reserves, "beginLater").mockImplementation(() => void told.push("reserves"));
-	const givenBack = (partitions: readonly object[]) => void told.push(`given back ${partitions.length}`);
+	const givenBack = (partitions: readonly object[], isIncremental: boolean) =>
+		void told.push(`given back ${partitions.length}${isIncremental ? ", incrementally" : ""}`);
 	vi.spyOn(delivery.supervisor, "partitionsGivenBack").mockImplementation(givenBack);
 	return delivery;
 }
@@ -76,9 +77,16 @@ describe("an assignment", () => {
 		expect(told).toEqual(["given back 2", "reserves"]);
 	});
 
-	it("of an incremental group gives back nothing: what was revoked is another member's", () => {
+	it("of an incremental group gives back only what this member gave up by itself", () => {
 		rebalanced(deliveryOf(), "assign");
-		expect(told).toEqual(["given back 0", "reserves"]);
+		expect(told).toEqual(["given back 2, incrementally", "reserves"]);
+	});
+
+	it("behind a rejoin of its own ends no pause", () => {
+		const delivery = deliveryOf();
+		vi.spyOn(delivery.supervisor, "rejoins").mockImplementation(() => void told.push("rejoins"));
+		delivery.consumer.emit("rejoining");
+		expect(told).toEqual(["rejoins"]);
 	});
 
 	it("is no revocation", () => {

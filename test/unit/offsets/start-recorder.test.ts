@@ -9,6 +9,10 @@ const all = { others: [], displaced: [] };
 
 /** A table that holds so much, and what its next calls fail with. */
 function recording(kept: NotesKept, ...failures: string[]) {
+	return recorderOf(kept, failures);
+}
+
+function recorderOf(kept: NotesKept, failures: string[], { preparesFirst = false, unprepared = 0 } = {}) {
 	const calls: string[] = [];
 	const told: string[] = [];
 	const call = async (what: string) => {
@@ -21,6 +25,7 @@ function recording(kept: NotesKept, ...failures: string[]) {
 			name: "pockaffe_offsets_start",
 			prepare: async () => {
 				calls.push("prepare");
+				if (unprepared-- > 0) throw Object.assign(new Error("away"), { code: "ECONNREFUSED" });
 				return kept;
 			},
 			read: () => call("read").then(() => new Map()),
@@ -31,9 +36,33 @@ function recording(kept: NotesKept, ...failures: string[]) {
 			hold: () => call("hold"),
 		},
 		notRecorded: (message) => told.push(message),
+		preparesFirst,
 	});
 	return { recorder, calls, told };
 }
+
+describe("a daemon's notes", () => {
+	it("are made before they are first read: a table that nobody tried to make looks like one that can't be made", async () => {
+		const { recorder, calls, told } = recorderOf("notes", [], { preparesFirst: true, unprepared: 1 });
+		await expect(recorder.read()).rejects.toMatchObject({ code: "ECONNREFUSED" });
+		await recorder.read();
+		await recorder.reach([position]);
+		expect([calls, told]).toEqual([["prepare", "prepare", "read", "reach 5"], []]);
+	});
+
+	it("are said to be missing, once, where they can't be made", async () => {
+		const { recorder, told } = recorderOf("none", [], { preparesFirst: true });
+		await recorder.read();
+		await recorder.reach([position]);
+		expect(told).toEqual([expect.stringContaining("pockaffe_offsets_start can't be created, or lacks columns")]);
+	});
+
+	it("are only read by a command that changes nothing", async () => {
+		const { recorder, calls } = recorderOf("notes", []);
+		await recorder.read();
+		expect(calls).toEqual(["read"]);
+	});
+});
 
 describe("what is noted of positions", () => {
 	it.each(["ECONNREFUSED", "57P01", "40001", "25006"])("is waited for while the database is away (%s)", async (code) => {

@@ -314,15 +314,44 @@ describe("the group supervisor", () => {
 	it("pauses a partition again that an eager rebalance gives back at once, however long that takes", async () => {
 		const { supervisor, child, clock, log } = await pausedAndGiven();
 		await clock.advance(600_000);
-		supervisor.partitionsGivenBack([t0]);
+		supervisor.partitionsGivenBack([t0], false);
 		supervisor.assignmentsReceived([assigned(0)]);
 		expect([child(0).calls, supervisor.children.get("t/0")?.pausedByHand, log.at(-1)]).toEqual([["pause"], true, "pause 0"]);
 	});
 
 	it("ends the pause of a partition that another member had", async () => {
 		const { supervisor, child } = await pausedAndGiven();
-		supervisor.partitionsGivenBack([]);
-		supervisor.partitionsGivenBack([t0]);
+		supervisor.partitionsGivenBack([], false);
+		supervisor.partitionsGivenBack([t0], false);
+		supervisor.assignmentsReceived([assigned(0)]);
+		expect([child(0).calls, supervisor.children.get("t/0")?.pausedByHand]).toEqual([[], false]);
+	});
+
+	it("keeps what a person paused where this member joins anew by itself, also what it lost before", async () => {
+		const { supervisor, child } = supervise();
+		const [t1, t2] = [1, 2].map((partition) => ({ topic: "t", partition })) as [typeof t0, typeof t0];
+		supervisor.assignmentsReceived([assigned(0), assigned(1), assigned(2)]);
+		for (const partition of [t0, t1, t2]) supervisor.control(partition, "pause");
+		supervisor.rejoins();
+		supervisor.assignmentsLost([t0]);
+		const given = supervisor.assignmentsRevoked([t1, t2]);
+		child(1).drained();
+		child(2).drained();
+		await given;
+		// A cooperative member may be given nothing at first.
+		supervisor.partitionsGivenBack([], true);
+		supervisor.partitionsGivenBack([t0, t1], true);
+		supervisor.assignmentsReceived([assigned(0), assigned(1)]);
+		expect([0, 1].map((partition) => supervisor.children.get(`t/${partition}`)?.pausedByHand)).toEqual([true, true]);
+		// The third one is another member's by now.
+		supervisor.partitionsGivenBack([t2], true);
+		supervisor.assignmentsReceived([assigned(2)]);
+		expect(supervisor.children.get("t/2")?.pausedByHand).toBe(false);
+	});
+
+	it("ends the pause of what an incremental rebalance gives back: another member had it", async () => {
+		const { supervisor, child } = await pausedAndGiven();
+		supervisor.partitionsGivenBack([t0], true);
 		supervisor.assignmentsReceived([assigned(0)]);
 		expect([child(0).calls, supervisor.children.get("t/0")?.pausedByHand]).toEqual([[], false]);
 	});

@@ -285,8 +285,12 @@ const suites: readonly Suite<never>[] = [
 		},
 	),
 	listening("database", "tables can't be prepared", (on) => on.tables.failed("no permission"), {
-		"they are prepared": (on) => on.tables.prepared(),
-		"rows go in": (on) => on.writer["batch:written"]({ table: "events" }),
+		// Rows of one table say nothing about the others.
+		"they are prepared": (on, scene) => {
+			on.writer["batch:written"]({ table: "events" });
+			expect(scene.codes).toEqual(["database"]);
+			on.tables.prepared();
+		},
 	}),
 	listening("dead_letter_target", "letters can't be stored", (on) => on.deadLetters["target:blocked"]({ message: "42501" }), {
 		"they are stored, or nobody's any more": (on) => on.deadLetters["target:unblocked"](),

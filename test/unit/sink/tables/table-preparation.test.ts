@@ -25,7 +25,7 @@ const database = {
 				.filter((type: string) => type !== "bigit")
 				.map((type: string) => ({ type, id: type }));
 		if (text.startsWith("create table") && text.includes("bigit")) throw Object.assign(new Error("refused"), { code: "42704" });
-		if (text.startsWith("create table")) server.tables.push(/"(\w+)"/.exec(text)?.[1] as string);
+		if (text.startsWith("create table") && !text.includes("notes")) server.tables.push(/"(\w+)"/.exec(text)?.[1] as string);
 		if (text.includes("current_setting")) return [server.settings];
 		if (text.includes("relpersistence")) return (server.unlogged[name] ?? []).map((each) => ({ name: each }));
 		if (text.includes("pg_constraint")) return [{ has_any: server.children.includes(name) }];
@@ -36,7 +36,12 @@ const database = {
 
 const given = [layoutOf(), layoutOf({ name: "others", create: false })];
 
-const prepare = (prepareOwn = async () => void told.push("own tables"), layouts = given) =>
+const prepareOwnTables = async () => {
+	await database.query("create table if not exists notes");
+	told.push("own tables");
+};
+
+const prepare = (prepareOwn = prepareOwnTables, layouts = given) =>
 	prepareTables({
 		database,
 		layouts,
@@ -78,7 +83,17 @@ it("a type that the server does not have is told with its column and the nearest
 	const mistyped = layoutOf({ name: "lines", columns: [{ name: "n", type: "bigit", path: ["n"], nullable: true }] });
 	await prepare(undefined, [layoutOf(), mistyped, { ...mistyped, name: "others", create: false }]);
 	const words = "tables.lines: column n: the server has no type bigit (the nearest is bigint): correct the configuration and restart";
-	expect([server.tables, told]).toEqual([["events"], [`failed: SQLSTATE 42704: refused (undefined_object); ${words}, again in 2000`]]);
+	expect([server.tables, told]).toEqual([
+		["events"],
+		["own tables", `failed: SQLSTATE 42704: refused (undefined_object); ${words}, again in 2000`],
+	]);
+	ending.abort(new Error("the test is over"));
+});
+
+it("a table that can't be made keeps neither the others nor PocKaffe's own from being made", async () => {
+	const mistyped = layoutOf({ name: "lines", columns: [{ name: "n", type: "bigit", path: ["n"], nullable: true }] });
+	await prepare(undefined, [mistyped, layoutOf()]);
+	expect([server.tables, told]).toEqual([["events"], ["own tables", expect.stringMatching(/^failed: SQLSTATE 42704/)]]);
 	ending.abort(new Error("the test is over"));
 });
 
