@@ -227,6 +227,8 @@ export class PartitionWorker {
 	async drain(reason: ExitReason, rowsBlocked: () => boolean): Promise<void> {
 		this.#beginStop(reason);
 		await this.#life;
+		// Somebody was told that a message is skipped if its call fails, and that was its last one here.
+		if (!this.#router.disposed) this.#carryOutSkips((offset) => this.#reports.attemptOf(offset) !== null);
 		this.#parts.rows.flush();
 		while (this.#queue.underway > 0 && !this.#router.disposed && !rowsBlocked()) await this.#waits.next();
 	}
@@ -286,15 +288,20 @@ export class PartitionWorker {
 		this.#waits.wake();
 	}
 
+	#carryOutSkips(isMeant?: (offset: number) => boolean): void {
+		this.#skips.carryOut(
+			this.#queue,
+			this.#router,
+			(offset) => this.#reports.attemptOf(offset),
+			(offset) => this.#after.gaveUp(offset),
+			isMeant,
+		);
+	}
+
 	/** The worker's main loop: one run after the other until it is stopped. */
 	async #live(): Promise<void> {
 		while (!this.#waits.stopReason) {
-			this.#skips.carryOut(
-				this.#queue,
-				this.#router,
-				(offset) => this.#reports.attemptOf(offset),
-				(offset) => this.#after.gaveUp(offset),
-			);
+			this.#carryOutSkips();
 			if (this.#waits.anew.size > 0) {
 				await this.#replacement.asAsked();
 				// Wake-ups during that await were missed: check everything again.

@@ -35,16 +35,17 @@ export class SkipRequests {
 	}
 
 	/**
-	 * Carries out all requests; the handler must have nothing in hand. `failed` tells a message's last failed attempt. Calls `gaveUp` if the
-	 * skipped message was the next one: skipping a later message says nothing about the messages that fail before it.
+	 * Carries out all requests, or those that are meant; the handler must have nothing in hand. `failed` tells a message's last failed attempt.
+	 * Calls `gaveUp` if the skipped message was the next one: skipping a later message says nothing about the messages that fail before it.
 	 */
 	carryOut(
 		queue: MessageQueue,
 		router: Pick<OutcomeRouter, "skipByHand">,
 		failed: (offset: number) => FailedAttempt | null,
 		gaveUp: (offset: number) => void,
+		isMeant?: (offset: number) => boolean,
 	): void {
-		for (const [offset, { why, answered }] of this.#take()) {
+		for (const [offset, { why, answered }] of this.#take(isMeant)) {
 			const found = queue.find(offset);
 			if (found?.isWithheld) queue.requeueOne(found);
 			else if (!found?.isQueued) {
@@ -60,10 +61,10 @@ export class SkipRequests {
 		}
 	}
 
-	/** Takes all requests, to be answered one by one. */
-	#take(): [offset: number, Pick<Request, "why" | "answered">][] {
-		const all = [...this.#open];
-		this.#open.clear();
+	/** Takes requests, to be answered one by one. */
+	#take(isMeant: (offset: number) => boolean = () => true): [offset: number, Pick<Request, "why" | "answered">][] {
+		const all = [...this.#open].filter(([offset]) => isMeant(offset));
+		for (const [offset] of all) this.#open.delete(offset);
 		return all;
 	}
 

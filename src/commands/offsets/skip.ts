@@ -40,7 +40,7 @@ export async function skip(place: Place, options: SkipOptions, command: Command,
 	const name = `${partitionName(place)} offset ${offset}`;
 	const words = {
 		skipped: `${name} is skipped; its letter: pockaffe dead-letters show ${topic} ${partition} ${offset}`,
-		asked: `the handler has ${name} in hand, or its letter is being stored: it is skipped after that, unless the handler succeeds; if the daemon stops or gives the partition away before, ask again`,
+		asked: `the handler has ${name} in hand, or its letter is being stored: it is skipped after that, unless the handler succeeds; if the daemon is killed before, ask again`,
 	};
 	print(context.stdout, options.json ? JSON.stringify({ ...place, outcome, why }) : words[outcome]);
 }

@@ -68,6 +68,33 @@ describe("a message that a person wants passed over", () => {
 		expect([h.finished, h.runs]).toEqual([[1, 0], ["0"]]);
 	});
 
+	it("is skipped where the daemon stops while its call runs, and the call fails; others are not", async () => {
+		const h = new WorkerHarness({ maxAttempts: 5 });
+		await h.running(2);
+		const [told, other] = [skipping(h, 0), skipping(h, 1)];
+		let isDrained = false;
+		void h.worker.drain("shutdown", () => false).then(() => (isDrained = true));
+		await settle();
+		expect([told, isDrained]).toEqual([[], false]);
+		await h.act(() => h.thread.threw());
+		expect([told, isDrained, h.finished]).toEqual([["skipped"], true, [0]]);
+		expect(h.letters).toMatchObject([{ offset: 0, state: "skipped", error: "by ann: a test record; before, it failed: boom" }]);
+		await h.worker.stop("shutdown");
+		await settle();
+		expect(other).toEqual(["released"]);
+	});
+
+	it("is not skipped where the daemon stops while its call runs, and the call succeeds", async () => {
+		const h = new WorkerHarness();
+		await h.running(1);
+		const told = skipping(h, 0);
+		void h.worker.drain("revoked", () => false);
+		await h.act(() => h.thread.handled());
+		await h.worker.stop("revoked");
+		await settle();
+		expect([told, h.finished, h.letters]).toEqual([["released"], [0], []]);
+	});
+
 	it("further back leaves the attempts of the one that fails before it", async () => {
 		const h = new WorkerHarness({ maxAttempts: 2 });
 		await h.running(3);
