@@ -39,10 +39,11 @@ async function produceLines(
 	let line = 0;
 	for await (const read of readLines(context.stdin)) {
 		line++;
-		// Lines of a Windows file end in \r\n.
-		const text = read.endsWith("\r") ? read.slice(0, -1) : read;
+		const text = withoutMarks(read, line === 1);
 		const where = options.partition === undefined ? {} : { partition: options.partition };
 		try {
+			// What is no UTF-8 was decoded to this, and would be stored so.
+			if (text.includes("\uFFFD")) throw new ExitError(exitCodes.found, "not_utf8", "it is not UTF-8, or has the character U+FFFD");
 			const record = { topic, ...where, ...keyAndValue(text, options), headers: options.header };
 			const { partition, offset, timestamp } = await producer.produce(record).catch(failed);
 			const sentence = `Sent record to partition ${partition} at offset ${offset} with timestamp ${timestamp}.`;
@@ -56,6 +57,12 @@ async function produceLines(
 	}
 	if (line === 0)
 		print(context.stderr, `nothing was sent: standard input had no line; for a delete: echo | pockaffe produce ${topic} -k KEY --null`);
+}
+
+/** Lines of a Windows file end in \r\n, and its first may begin with a byte order mark. */
+function withoutMarks(line: string, isFirst: boolean): string {
+	const begun = isFirst && line.startsWith("\uFEFF") ? line.slice(1) : line;
+	return begun.endsWith("\r") ? begun.slice(0, -1) : begun;
 }
 
 /** Throws ExitError if a line lacks the separator: as a value without key, it would go to any partition. */

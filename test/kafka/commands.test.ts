@@ -61,6 +61,21 @@ describeOnKafka("produce", () => {
 		]);
 	});
 
+	it("takes a Windows file, and stops at what is no UTF-8 instead of storing something else", async () => {
+		const topic = await topicWith(1);
+		await run(["produce", topic, "-K", ":"], "\uFEFFa:1\r\nb:2\r\n");
+		expect(await run(["produce", topic], "c\uFFFDd\n")).toMatchObject({
+			code: 1,
+			stderr: expect.stringContaining("line 1 was not sent: it is not UTF-8"),
+		});
+		expect(await run(["produce", topic], "")).toMatchObject({ code: 0, stderr: expect.stringContaining("nothing was sent") });
+		const { stdout } = await run(["consume", topic, "-g", uniqueName("g"), "--exit-at-end"]);
+		expect(jsonLines(stdout).map(({ key, message }) => [key, message])).toEqual([
+			["a", "1"],
+			["b", "2"],
+		]);
+	});
+
 	it("says that the topic does not have the partition", async () => {
 		const topic = await topicWith(2);
 		expect(await run(["produce", topic, "-p", "9"], "x\n")).toMatchObject({

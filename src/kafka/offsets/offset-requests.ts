@@ -53,6 +53,8 @@ export class OffsetRequests {
 
 	async #carryOut(wanted: readonly WantedOffset[]): Promise<OffsetsSetOutcome> {
 		try {
+			const twice = wanted.find((each, index) => wanted.slice(0, index).some((other) => partitionName(other) === partitionName(each)));
+			if (twice) return { outcome: "refused", why: `${partitionName(twice)} is named twice; nothing was changed` };
 			for (const each of wanted) {
 				const why = await this.#whyNot(each);
 				if (why) return { outcome: "refused", why: `${why}; nothing was changed` };

@@ -47,6 +47,7 @@ it("says after a moment that it is under way; meanwhile it is busy for others", 
 it.each([
 	[wanted(10), "offset 10 is outside the log of t/0, which has 2 to 9; nothing was changed"],
 	[wanted(1), "offset 1 is outside the log of t/0, which has 2 to 9; nothing was changed"],
+	[[...wanted(5), ...wanted(6)], "t/0 is named twice; nothing was changed"],
 	[[...wanted(5), ...wanted(5, 1)], "t/1 is not assigned to this member; nothing was changed"],
 ])("refuses all where one can't be set", async (offsets, why) => {
 	const { requests, moved } = open();
