@@ -59,14 +59,16 @@ function named(count: number, one: string, more: string): string {
 	return `${grouped(count)} ${count === 1 ? one : more}`;
 }
 
-const HARMLESS =
-	". After a change of the handler: pockaffe reprocess. A handler whose rows depend on more than the message (time, state, other systems) differs without anything being lost.";
+const CHANGED = ". After a change of the handler: pockaffe reprocess";
+const HARMLESS = ". A handler whose rows depend on more than the message (time, state, other systems) differs without anything being lost.";
 const LOST = ". Find out why; then pockaffe reprocess writes missing and older rows again.";
 
 /** What to do. Missing or older rows are lost, whatever the handler does; other differences may come from a change of the handler. */
-function advice({ missing, older, newer, different, extra, beyond }: VerificationReport["counts"]): string {
+function advice({ missing, older, newer, different, extra, failed, beyond }: VerificationReport["counts"]): string {
 	if (missing + older > 0) return LOST;
-	return beyond === 0 && newer + different + extra > 0 ? HARMLESS : "";
+	const others = newer + different + extra;
+	if (beyond > 0 || others + failed === 0) return "";
+	return `${others > 0 ? CHANGED : ""}${HARMLESS}`;
 }
 
 function rangeText({ hasBegun, from, to, low, start, startIs, committed, isNoted, skipped, disbelieved }: CoveredPartition): string {

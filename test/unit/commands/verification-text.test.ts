@@ -96,6 +96,11 @@ describe("a report", () => {
 			expect(verdict({ ...ofCounts({ [kind]: 1, [lost]: 1 }), verified: false })).not.toContain("After a change of the handler");
 	});
 
+	it("says what may be harmless where the handler only fails now, for which reprocess does nothing", () => {
+		const words = verdict({ ...ofCounts({ failed: 1 }), verified: false });
+		expect([words?.includes("differs without anything being lost"), words?.includes("reprocess")]).toEqual([true, false]);
+	});
+
 	it.each(["missing", "older"] as const)("says how %s rows come back, once the reason is found", (kind) => {
 		expect(verdict({ ...ofCounts({ [kind]: 1 }), verified: false })).toContain("Find out why; then pockaffe reprocess writes");
 	});
