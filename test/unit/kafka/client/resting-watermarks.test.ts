@@ -33,6 +33,17 @@ it("are asked for every five seconds while a partition is paused, and not after 
 	expect([asked, watermarks.of(at(0))]).toEqual([["t/0", "t/0"], 12]);
 });
 
+it("are not asked for of a partition that was paused a moment before the others are asked for", async () => {
+	const { watermarks, clock, asked } = open([7, 9]);
+	watermarks.paused([at(0)]);
+	await clock.advance(4_000);
+	watermarks.paused([at(1)]);
+	await clock.advance(1_000);
+	expect(asked).toEqual(["t/0"]);
+	await clock.advance(5_000);
+	expect(asked).toEqual(["t/0", "t/0", "t/1"]);
+});
+
 it("hold while the broker does not answer, and keep no other from being asked for", async () => {
 	const { watermarks, clock, ends } = open([7, 9]);
 	watermarks.paused([at(0), at(1)]);

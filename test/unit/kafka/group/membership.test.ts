@@ -42,6 +42,10 @@ describe("membership by the client's statistics", () => {
 		expect(read("wait-broker-transport", "init", broker("old:1", 1, "DOWN"), coordinator("old:1", "CONNECT"))).toMatchObject({
 			stranded: false,
 		});
+		// One of several is enough.
+		expect(
+			read("wait-broker-transport", "init", broker("new:1", 1, "UP"), broker("old:1", 2, "DOWN"), coordinator("old:1", "CONNECT")),
+		).toMatchObject({ stranded: false });
 		expect(read("query-coord", "init", coordinator("old:1", "CONNECT"))).toMatchObject({ stranded: false });
 		// It is still looked for.
 		expect(read("query-coord", "init", broker("new:1", 1, "UP"), coordinator("", "INIT"))).toMatchObject({

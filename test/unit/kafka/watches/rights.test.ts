@@ -3,7 +3,8 @@ import { execFileSync } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
-import { aclCommand } from "../../../../src/kafka/watches/rights.ts";
+import { KafkaError, kafkaErrors } from "../../../../src/kafka/client/kafka-error.ts";
+import { aclCommand, refused } from "../../../../src/kafka/watches/rights.ts";
 import { temporaryFolder } from "../../../support/temporary-folder.ts";
 
 const kafka = { brokers: ["a:1", "b:2"], group: "g", sasl: {} };
@@ -25,4 +26,23 @@ it("names the user of SASL, else the certificate's, as a file and as text, else 
 	expect(principalIn(aclCommand({ ...kafka, tls: { cert: readFileSync(cert, "utf8"), key } }, "Read", "group", "g"))).toBe(byCertificate);
 	expect(principalIn(aclCommand({ ...kafka, sasl: { username: "app" }, tls: { cert, key } }, "Read", "group", "g"))).toBe("User:app");
 	expect(principalIn(aclCommand(kafka, "Read", "group", "g"))).toBe("User:ANONYMOUS");
+});
+
+it("a refusal of Kafka is thrown with the command that gives the right, and any other error as it is", () => {
+	const thrown = (error: unknown) => {
+		try {
+			return refused(kafka, { group: "Describe", topic: ["Write", "letters"] })(error);
+		} catch (given) {
+			return given;
+		}
+	};
+	const ofCode = (code: number) => thrown(new KafkaError("no", code));
+	expect(ofCode(kafkaErrors.groupAuthorizationFailed)).toMatchObject({
+		message: expect.stringMatching(/^no; give the right: .* --operation Describe --group g$/),
+	});
+	for (const code of [kafkaErrors.topicAuthorizationFailed, kafkaErrors.clusterAuthorizationFailed])
+		expect(ofCode(code)).toMatchObject({ message: expect.stringMatching(/ --operation Write --topic letters$/) });
+	expect(ofCode(kafkaErrors.unknownMember)).toMatchObject({ message: "no" });
+	const other = new Error("no");
+	expect(thrown(other)).toBe(other);
 });
