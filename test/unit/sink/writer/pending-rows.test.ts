@@ -113,3 +113,16 @@ describe("rows of owners that were released", () => {
 		expect([newest.offset, ...[...chainOf(newest)].map(({ offset }) => offset)]).toEqual([2, 2, 1]);
 	});
 });
+
+it("rows are taken up to so many ids or about so many bytes, at least one, in the order in which they came", () => {
+	const pending = new PendingRows(layout);
+	const ids = (taken: readonly PendingRow[]) => taken.map(({ id }) => id).join("");
+	for (const [offset, id] of [..."abcdefgh"].entries()) pending.add({ ...row(offset, { id }), bytes: 10, order: offset });
+	expect([ids(pending.take(2, 1_000)), ids(pending.take(9, 20)), ids(pending.take(9, 29)), ids(pending.take(9, 5))]).toEqual([
+		"ab",
+		"cd",
+		"ef",
+		"g",
+	]);
+	expect([pending.size, ids(pending.take(9, 1_000)), pending.take(9, 1_000)]).toEqual([1, "h", []]);
+});
