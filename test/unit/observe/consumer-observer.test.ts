@@ -85,6 +85,20 @@ describe("partitions", () => {
 		expect(log[0]?.[2]).toEqual({ gone: ["orders/2"], unread: ["orders/3"] });
 	});
 
+	it("of a member that can't connect or look are waited for: a warning with the cause and when it is tried again", () => {
+		const consumer = observeConsumer(parts);
+		const fact = { message: "refused", failures: 3, retryInMs: 250.4 };
+		consumer["connect:failed"](fact);
+		consumer["look:failed"]({ ...fact, isOfDatabase: true });
+		consumer["look:failed"]({ ...fact, isOfDatabase: false });
+		const told = { failures: 3, retryInMs: 250.4 };
+		expect(log).toEqual([
+			["warn", "Kafka: refused; tried again in 250 ms", told],
+			["warn", "the group's positions can't be read from the database yet: refused; tried again in 250 ms", told],
+			["warn", "the group's offsets can't be read yet: refused; tried again in 250 ms", told],
+		]);
+	});
+
 	it("that can't start yet are told once in a while each, with how often that was held back", async () => {
 		const failed = observeConsumer(parts)["start:failed"];
 		const fact = { message: "no answer", failures: 1, retryInMs: 150.4 };

@@ -232,6 +232,43 @@ describe("observer of workers", () => {
 		]);
 	});
 
+	it("tells a growing thread once in a while, with how often that was held back", () => {
+		const heldTooMuch = (partition: number, heldMb: number) => observer.workers.heldTooMuch({ topic: "orders", partition }, heldMb);
+		for (const partition of [2, 3, 4]) heldTooMuch(partition, 200 + partition);
+		monotonic = 10_000;
+		heldTooMuch(5, 300);
+		expect(log.map(({ level, fields }) => [level, fields.partition, fields.heldMb, fields.held])).toEqual([
+			["warn", 2, 202, 0],
+			["warn", 5, 300, 2],
+		]);
+		expect(log[0]?.message).toBe(
+			"./handler.mjs holds 202 MiB at orders/2: its thread is replaced; does it keep what it has handled? Else raise workers.maxHeapMb",
+		);
+	});
+
+	it("counts what is handled a second time and what is only produced, each for itself", async () => {
+		const counts = { row: 0, delete: 0, none: 5, rejected: 0 };
+		observer.workers.handled(orders2, { counts, records: { only: 3 }, durationsMs: [], warnings: [] });
+		observer.workers.repeated(orders2, 7);
+		observer.workers.repeated({ topic: "others", partition: 0 }, 2);
+		expect(await seriesValue('handler_outcomes_total{topic="orders",outcome="produced"}')).toBe(3);
+		expect(await seriesValue('handler_outcomes_total{topic="orders",outcome="repeated"}')).toBe(7);
+		expect(await seriesValue('handler_outcomes_total{topic="others",outcome="repeated"}')).toBe(2);
+	});
+
+	it("says of a message that is skipped who wants it so", () => {
+		observer.workers.skipped(orders2, 7, null);
+		observer.workers.skipped(orders2, 8, "ops: known bad");
+		expect(log).toEqual([
+			{ level: "warn", fields: { ...orders2, offset: 7 }, message: "orders/2 offset 7 is skipped, as handler.onPoison says" },
+			{
+				level: "warn",
+				fields: { ...orders2, offset: 8, why: "ops: known bad" },
+				message: "orders/2 offset 8 is skipped, on request: ops: known bad",
+			},
+		]);
+	});
+
 	it("tells a drain that ran into its deadline from one that did not", async () => {
 		observer.supervisor.drained({ partitions: [orders2], durationMs: 120, timedOut: false, committed: true, unfinished: 0 });
 		observer.supervisor.drained({ partitions: [orders2], durationMs: 8000, timedOut: true, committed: true, unfinished: 3 });
@@ -248,6 +285,46 @@ describe("crash log", () => {
 			'./handler.mjs: the handler threw at orders/2 offset 7 (key "key1", attempt 1 of 5): TypeError: x is not a function; offset 7 is tried again in 50 ms',
 		);
 		expect(fields).toMatchObject({ module: "./handler.mjs", topic: "orders", partition: 2, offset: 7, key: "key1", next: "retry" });
+	});
+
+	it.each([
+		["init", "init failed"],
+		["bad_outcome", "the handler returned something that is no outcome"],
+		["timeout", "the handler did not answer in time"],
+		["exit", "the handler ended its thread"],
+		["out_of_memory", "the handler ran out of memory"],
+		["process", "the handler took the process with it"],
+		["exception", "the handler threw"],
+	])("says what happened: %s", (kind, words) => {
+		expect(new CrashLog("m").record(crash({ kind })).message).toMatch(`m: ${words} at orders/2 offset 7 (`);
+	});
+
+	it.each([
+		[{ action: "retry", delayMs: 0 }, "offset 7 is tried again at once"],
+		[
+			{ action: "retry", delayMs: 49.6, inNewThread: true },
+			"offset 7 is tried again in 50 ms, for the last time; in a new thread if other messages have been in this one",
+		],
+		[{ action: "restart", delayMs: 1 }, "a new thread goes on from offset 7 in 1 ms"],
+		[
+			{ action: "park", delayMs: 900 },
+			"the partition is parked at offset 7; it is tried again in 900 ms and as soon as the handler's file changes",
+		],
+		[{ action: "stop", delayMs: 0 }, "the daemon stops, as configured"],
+		[{ action: "dead-letter", delayMs: 0 }, "offset 7 becomes a dead letter"],
+		[{ action: "skip", delayMs: 0 }, "offset 7 is skipped, as configured"],
+	])("says what happens next: %o", (next, words) => {
+		const { message } = new CrashLog("m").record(crash({ next }));
+		expect(message.slice(message.indexOf("; ") + 2)).toBe(words);
+	});
+
+	it("doesn't promise to try a message again that took the process with it", () => {
+		const { message } = new CrashLog("m").record(crash({ kind: "process", next: { action: "park", delayMs: 900 } }));
+		expect(message).toMatch(/; the partition is parked at offset 7 until the handler's file changes or it is resumed by hand$/);
+	});
+
+	it("tells one failure that was held back as one", () => {
+		expect(new CrashLog("m").summary(crash(), 1, 10_000).message).toMatch(/^m: once more within 10 s, last at orders\/2 offset 7 /);
 	});
 
 	it("names no maximum for a parked message that is tried again beyond it", () => {
@@ -388,6 +465,10 @@ describe("observer of the writer", () => {
 			expect(await seriesValue(`stale_rows_total{table="events",cause="${cause}"}`), cause).toBe(count);
 		}
 		expect(await seriesValue('write_batches_total{trigger="linger"}')).toBe(1);
+		expect(await seriesValue('stage_busy_seconds_total{stage="write"}')).toBe(0.005);
+		expect(await seriesValue('write_duration_seconds_sum{table="events"}')).toBe(0.005);
+		expect(await seriesValue("write_batch_rows_sum")).toBe(114);
+		expect(await seriesValue("write_batch_bytes_sum")).toBe(1000);
 		expect(await seriesValue('end_to_end_latency_seconds_count{topic="orders"}')).toBe(2);
 		expect(await seriesValue('end_to_end_latency_seconds_sum{topic="orders"}')).toBeCloseTo(1.01);
 	});

@@ -112,6 +112,12 @@ describe("status document", () => {
 		});
 	});
 
+	it("is ready exactly where nothing says otherwise", () => {
+		const reason = { code: "parked" as const, topic: "orders", partition: 2, message: "poison", since: "2026-01-01T00:00:00.000Z" };
+		const readyWith = (times: number) => buildStatus({ ...snapshotOf([]), notReady: Array(times).fill(reason) }).ready;
+		expect([0, 1, 2].map(readyWith)).toEqual([true, false, false]);
+	});
+
 	it("has one word for a partition: drain before parked before paused before running", () => {
 		const stateOf = (name: PartitionSnapshot["worker"]["name"], pauseReason: PartitionSnapshot["pauseReason"] = null) =>
 			partitionState({ worker: name === "parked" ? { name, code: "poison", reason: "words" } : { name }, pauseReason });

@@ -680,6 +680,16 @@ describe.each(suites.map((suite) => [suite.code, suite.cause, suite] as const))(
 	});
 });
 
+it("Kafka that gives its offsets is no reason any more where the database's are what lacks", () => {
+	const { on, readiness } = new Listeners();
+	on.consumer["connect:failed"]({ message: "refused" });
+	on.consumer["look:failed"]({ message: "28P01", isOfDatabase: true });
+	expect(readiness.report()).toMatchObject({
+		ready: false,
+		reasons: [{ code: "database", message: "the group's positions can't be read: 28P01" }],
+	});
+});
+
 it("every code has its walks", () => {
 	expect(new Set([...suites.map(({ code }) => code), ...forGood])).toEqual(new Set(readinessCodeNames));
 });
