@@ -81,6 +81,36 @@ it("a verification has nothing to look at where nothing is committed and nothing
 	await expect(covered(null, { start_offset: 20 })).rejects.toMatchObject({ code: "nothing_committed" });
 });
 
+describe("the topics of a verification", () => {
+	function coveredOf(topics: readonly string[]) {
+		const at = (name: string, ...ids: number[]) => ({ name, partitions: ids.map((id) => ({ id })) });
+		const query = async (text: string) => (text.includes("start_offset") ? [] : [{ found: true }]);
+		const reader = {
+			metadata: { topics: [at("orders", 1, 0), at("refunds", 0), at("others", 0)] },
+			committed: async (of: readonly { topic: string; partition: number }[]) => of.map((each) => ({ ...each, offset: 40 })),
+			topicIds: async () => new Map(),
+			watermarks: async () => LOG,
+		} as unknown as LogReader;
+		const config = { kafka: { ...kafka, topics: ["orders", "^re"] }, offsets: { store: "kafka", table: "offsets" } };
+		return coveredPartitions(config as never, { query } as unknown as Database, reader, topics);
+	}
+
+	it.each([
+		[[], ["orders/0", "orders/1", "refunds/0"]],
+		[["orders"], ["orders/0", "orders/1"]],
+		[["refunds"], ["refunds/0"]],
+	])("are those that the group reads, or of them the given ones: %o", async (topics, names) => {
+		expect((await coveredOf(topics)).map(({ topic, partition }) => `${topic}/${partition}`)).toEqual(names);
+	});
+
+	it.each([[["others"]], [["orders", "others"]]])("can't be one that the group doesn't read: %o", async (topics) => {
+		await expect(coveredOf(topics)).rejects.toMatchObject({
+			code: "no_topic",
+			message: expect.stringMatching(/^group g does not read topic others/),
+		});
+	});
+});
+
 describe("what came since a look at the log", () => {
 	const range = (topic: string, partition: number, to: number, over: Partial<CoveredPartition> = {}) =>
 		({ topic, partition, topicId: topic, from: 0, to, high: to, ...over }) as CoveredPartition;

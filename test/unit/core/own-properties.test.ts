@@ -49,6 +49,34 @@ it("a batch whose half went well after a call with all of it had failed was call
 	expect(end).toEqual({ to: 2, failure: null, calledTo: 4, finished: { from: 0, to: 1 } });
 });
 
+it("a batch's outcomes beside its finishedTo are those of its messages; without any it made nothing of them", async () => {
+	const calls = { mayRenew: true, mustEnd: () => false, again: async () => null, failureIn: (error: unknown) => error as never };
+	const countsOf = async (returned: object) => {
+		const collector = collectorFor(3);
+		await callBatches(0, 3, collector, { ...calls, call: async () => returned });
+		return collector.take(3).counts;
+	};
+	const outcomes = [{ id: "a", fields: {} }, null, { id: "b", delete: true }];
+	expect(await countsOf({ outcomes, finishedTo: 2 })).toEqual({ row: 1, delete: 1, none: 1, rejected: 0 });
+	expect(await countsOf({ finishedTo: 2 })).toEqual({ row: 0, delete: 0, none: 3, rejected: 0 });
+});
+
+it("a row that names another table than the only one is refused with the names that there are", () => {
+	expect(() => collect({ table: "elsewhere", id: "a", fields: {} })).toThrow('"elsewhere" is no configured table (events)');
+	expect(() => collect({ table: 7, id: "a", fields: {} })).toThrow("is no configured table (events)");
+	expect(collect({ table: "events", id: "a", fields: {} }, { id: "b", fields: {} }).counts.row).toBe(2);
+});
+
+it("a run that begins has nothing of one that was not finished", () => {
+	const collector = collectorFor(2);
+	collector.add(0, { reject: "no" });
+	collector.add(1, { id: "a", fields: {} });
+	collector.begin({ from: 0, offsets: [0, 1], timestamps: [0, 1] });
+	collector.add(0, null);
+	const { blocks, rows, counts, rejected } = collector.take(1);
+	expect([blocks.length, rows, counts, rejected]).toEqual([0, 0, { row: 0, delete: 0, none: 1, rejected: 0 }, []]);
+});
+
 it("a finishedTo that every object inherits leaves no message of a batch open", async () => {
 	const calls = { mayRenew: true, mustEnd: () => false, again: async () => null, failureIn: (error: unknown) => error as never };
 	Object.defineProperty(Object.prototype, "finishedTo", { value: true, configurable: true });

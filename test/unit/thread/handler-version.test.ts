@@ -63,6 +63,7 @@ it.each([
 	["a device", 'from "/dev/stdin"'],
 	["a path with a NUL", 'from "./a\0b"'],
 	["a pipe", 'from "./pipe.mjs"'],
+	["an import within the package", 'from "#lib/a"'],
 ])("passes over what is no source: %s", async (_, named) => {
 	execFileSync("mkfifo", [join(folder.path, "pipe.mjs")]);
 	expect(await handlerVersion(await write({ "handler.mjs": `// ${named}` }))).toMatch(/^[0-9a-f]{12}$/);

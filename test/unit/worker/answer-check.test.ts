@@ -25,6 +25,11 @@ describe("an answer of a thread", () => {
 		["a message has no outcome", { to: 14 }, /4 messages were handled and 3 have an outcome/],
 		["a row is of a message of another run", { from: 11, to: 14 }, /a row is of message 10, which is none of 11 to 13/],
 		[
+			"a row is of the message behind the run",
+			{ to: 11, counts: { row: 1, delete: 0, none: 0, rejected: 0 } },
+			/of message 11, .* 10 to 10/,
+		],
+		[
 			"a list of a block is short",
 			{ blocks: [{ ...(answer().blocks[0] as never as object), deletes: new Uint8Array(2) } as never] },
 			/a block of 3 rows/,

@@ -227,6 +227,15 @@ describe("a message that produces", () => {
 		expect(h.finished).toEqual([1, 0]);
 	});
 
+	it("is named with the topic that refuses its record where the breaker withholds its letter", async () => {
+		const h = new WorkerHarness({ breaker: { share: 1, minMessages: 1, withinMs: 60_000, consecutive: 1 } });
+		await h.running(1);
+		await h.act(() => h.thread.handled({ ...recordsOf([0]), counts: none(1) }));
+		await h.act(() => h.records[0]?.refused(0, { table: "topic out", rowId: "record 0", sqlstate: "kafka_10", message: "too large" }));
+		const words = "the last at orders/2 offset 0: row_fault, topic out refuses its record with kafka_10; correct the cause";
+		expect(h.worker.troubles).toMatchObject([{ code: "parked", message: expect.stringContaining(words) }]);
+	});
+
 	it("becomes a dead letter where the broker refuses a record, and is finished with it", async () => {
 		const h = new WorkerHarness();
 		await h.running(1);

@@ -65,6 +65,13 @@ describe("a transaction that stands", () => {
 		}
 	});
 
+	it("is none where all of the log was read", async () => {
+		const { clock, transactions, stats, where } = watch(102);
+		stats(102, 102);
+		await clock.advance(60_000);
+		expect([transactions.isWaiting(where), transactions.problems]).toEqual([false, []]);
+	});
+
 	it("is none before the first fetch", async () => {
 		const { clock, transactions, stats } = watch(0);
 		stats(-1001, -1001);
