@@ -44,9 +44,7 @@ describe("the tables", () => {
 		const layout = layoutOf({ create: false });
 		await createTables(db.database, [layout]);
 		expect(await checkTables(db.database, [layout])).toMatchObject([{ problems: [expect.stringContaining("pockaffe schema")] }]);
-		expect(await checkTables(db.database, [layoutOf()])).toEqual([
-			{ table: "events", problems: [], warnings: [], isCreatedAtStart: true },
-		]);
+		expect(await checkTables(db.database, [layoutOf()])).toEqual([{ table: "events", problems: [], warnings: [], isCreatedAtStart: true }]);
 	});
 
 	it.each([
