@@ -49,6 +49,8 @@ export class SimClient extends EventEmitter<GroupClientEvents> implements GroupC
 	/** Revoking what it had lost; it joins anew when that is answered. */
 	#rejoins = false;
 	#leaving: (() => void) | null = null;
+	/** The end of its subscription waits for the end of a rebalance. */
+	#postponed = false;
 	#closed = false;
 	#lastCommit: Promise<void> = Promise.resolve();
 	/** No packet reaches Kafka. */
@@ -110,14 +112,18 @@ export class SimClient extends EventEmitter<GroupClientEvents> implements GroupC
 		await this.#ask(() => {});
 	}
 
+	/** Like the real one's: a subscription that comes while the end of another is postponed replaces that, and the member keeps what it has. */
 	subscribe(): void {
 		if (this.#closed) return;
 		this.#subscribed = true;
+		if (this.#postponed && !this.#kafka.isEager) this.#leaving = null;
+		this.#postponed = false;
 		if (!this.#leaving && !this.#kafka.isMember(this)) this.#join();
 	}
 
 	unsubscribe(): void {
 		this.#subscribed = false;
+		this.#postponed = this.#unanswered !== null && this.#leaving === null;
 		this.#leave(() => {});
 	}
 
@@ -344,6 +350,7 @@ export class SimClient extends EventEmitter<GroupClientEvents> implements GroupC
 
 	#answer(): void {
 		this.#unanswered = null;
+		this.#postponed = false;
 		const behind = this.#behind.shift();
 		if (behind) {
 			behind();

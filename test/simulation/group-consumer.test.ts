@@ -99,6 +99,39 @@ describe("a member that", () => {
 		expect(first.told.slice(0, 3)).toEqual(["received 0 1", `revoked ${given}`, `lost ${kept}`]);
 	});
 
+	it("joins again while its group rebalances gives up all that it has", async () => {
+		const { world, kafka, until } = open(2);
+		const first = new Daemon(world, kafka, "first");
+		await until("both", () => first.told.includes("received 0 1"));
+		first.answers = false;
+		const second = new Daemon(world, kafka, "second");
+		await until("a revocation", () => first.told.length === 2);
+		first.consumer.rejoin();
+		first.consumer.rejoin();
+		first.answers = true;
+		await until("a share for each", () => first.told.length === 4 && first.assigned.length === 1 && second.assigned.length === 1);
+		const [given, kept] = first.told[1] === "revoked 0" ? [0, 1] : [1, 0];
+		expect(first.told).toEqual(["received 0 1", `revoked ${given}`, `revoked ${kept}`, expect.stringContaining("received")]);
+	});
+
+	it("is to be renewed while its group rebalances gives away all that it has before another client takes its place", async () => {
+		const { world, kafka, until } = open(2);
+		const first = new Daemon(world, kafka, "first");
+		await until("both", () => first.told.includes("received 0 1"));
+		first.answers = false;
+		const second = new Daemon(world, kafka, "second");
+		await until("a revocation", () => first.told.length === 2);
+		let isRenewed = false;
+		void first.consumer.renewClient().then((is) => {
+			isRenewed = is;
+		});
+		await world.until(() => false, 1_000);
+		first.answers = true;
+		await until("a share for each", () => isRenewed && first.assigned.length === 1 && second.assigned.length === 1);
+		const [given, kept] = first.told[1] === "revoked 0" ? [0, 1] : [1, 0];
+		expect(first.told.slice(0, 3)).toEqual(["received 0 1", `revoked ${given}`, `revoked ${kept}`]);
+	});
+
 	it("is given up before its start positions are stored joins again", async () => {
 		const { world, kafka, faults, until } = open(1);
 		const daemon = new Daemon(world, kafka, "daemon");

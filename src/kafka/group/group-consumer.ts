@@ -50,6 +50,8 @@ export class GroupConsumer extends EventEmitter<GroupConsumerEvents> {
 	readonly #session: SessionWatch;
 	readonly #clients: MemberClient;
 	#assignment: Assignment | null = null;
+	/** The client that ends its subscription, to join again once it has given up all partitions. */
+	#rejoining: GroupClient | null = null;
 	readonly #refusal: JoinRefusal;
 	/** How many clients in a row gave up because the group refused them. */
 	#refusedClients = 0;
@@ -156,12 +158,25 @@ export class GroupConsumer extends EventEmitter<GroupConsumerEvents> {
 		if (intervalMs !== null) this.emit("heartbeats:rare", { intervalMs });
 	}
 
-	/** Gives up its partitions and joins again, so that the group assigns them again: for a member that found out that it is a zombie. */
+	/**
+	 * Gives up its partitions and joins again, so that the group assigns them again: for a member that found out that it is a zombie. While
+	 * its group rebalances, librdkafka postpones the end of a subscription, and a new one would replace it: the member would keep what it has.
+	 * So it subscribes only once nothing is left.
+	 */
 	rejoin(): void {
-		if (this.#stopped.signal.aborted) return;
+		const { client } = this;
+		if (this.#stopped.signal.aborted || !client || this.#rejoining === client) return;
 		this.emit("rejoining");
-		this.client?.unsubscribe();
-		this.#subscribe();
+		this.#rejoining = client;
+		client.unsubscribe();
+		this.#joinAgain();
+	}
+
+	#joinAgain(): void {
+		if (this.#rejoining === null || this.assigned.length > 0) return;
+		const isCurrent = this.#rejoining === this.client && !this.#stopped.signal.aborted;
+		this.#rejoining = null;
+		if (isCurrent) this.#subscribe();
 	}
 
 	/** Replaces a stuck client by a new one, which joins again. */
@@ -186,6 +201,7 @@ export class GroupConsumer extends EventEmitter<GroupConsumerEvents> {
 
 	#startOverIn(delayMs: number): void {
 		this.emit("rejoining");
+		this.#rejoining = null;
 		this.#clients.startOverIn(delayMs, () => this.#subscribe());
 	}
 
@@ -225,14 +241,21 @@ export class GroupConsumer extends EventEmitter<GroupConsumerEvents> {
 		return this.#clients.close(withinMs);
 	}
 
-	/** A static member that closes stays in the group; one that ends its subscription first leaves it. */
+	/**
+	 * A static member that closes stays in the group; one that ends its subscription first leaves it. A rebalance that is under way may take
+	 * some of its partitions before.
+	 */
 	#giveUpSubscription(withinMs: number): Promise<void> {
+		this.#rejoining = null;
 		return new Promise((resolve) => {
-			const timer = this.#parts.clock.after(this.assigned.length > 0 ? withinMs : LEAVE_WITHOUT_PARTITIONS_MS, resolve);
-			this.once("unassigned", () => {
+			const done = () => {
 				timer.cancel();
+				this.off("unassigned", given);
 				resolve();
-			});
+			};
+			const given = () => this.assigned.length === 0 && done();
+			const timer = this.#parts.clock.after(this.assigned.length > 0 ? withinMs : LEAVE_WITHOUT_PARTITIONS_MS, done);
+			this.on("unassigned", given);
 			this.client?.unsubscribe();
 		});
 	}
@@ -378,7 +401,10 @@ export class GroupConsumer extends EventEmitter<GroupConsumerEvents> {
 				},
 				startFailed: (fact) => this.emit("start:failed", fact),
 				offsetSet: (fact) => this.emit("offset:set", fact),
-				unassigned: (partitions) => this.emit("unassigned", { partitions }),
+				unassigned: (partitions) => {
+					this.emit("unassigned", { partitions });
+					this.#joinAgain();
+				},
 				answerRefused: (message) => {
 					this.emit("consume:failed", { message: `the assignment could not be answered, joining anew: ${message}`, code: -1 });
 					this.rejoin();
