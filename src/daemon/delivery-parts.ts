@@ -57,6 +57,7 @@ export interface DeliveryParts {
 
 /** Problems between Kafka and the ledger. */
 export type DeliveryProblemCode =
+	| "starting"
 	| "handler_not_loaded"
 	| "produce_blocked"
 	| "cannot_join"

@@ -46,6 +46,7 @@ import type { DeliveryParts, DeliveryProblemCode } from "./delivery-parts.ts";
 import { GivenAway } from "./given-away.ts";
 import { PartitionRequests } from "./partition-requests.ts";
 import { ReserveThreads } from "./reserve-threads.ts";
+import { UnservedPartitions } from "./unserved-partitions.ts";
 
 /** After this time without a commit, the rights on a topic are tried out. */
 const ACCESS_IDLE_MS = 5_000;
@@ -74,6 +75,7 @@ export class Delivery {
 	readonly #logs: LogWatch;
 	readonly #guard: PositionGuard;
 	readonly #offsetWatch: OffsetWatch;
+	readonly #unserved: UnservedPartitions;
 	readonly #access: AccessWatch;
 	readonly transactions: StandingTransactions;
 	readonly #stopping = lifetime();
@@ -130,7 +132,13 @@ export class Delivery {
 			notes: this.#notes,
 			isAssigned: (name) => this.supervisor.children.has(name),
 		});
+		this.#unserved = new UnservedPartitions({
+			clock,
+			fetched: () => this.consumer.fetched,
+			isServed: (name) => this.supervisor.children.has(name),
+		});
 		this.#offsetWatch = new OffsetWatch(clock, async () => {
+			this.#unserved.look();
 			await this.#offsets.look(() => [...this.supervisor.children.values()]);
 			await this.restored.look();
 		});
@@ -208,6 +216,7 @@ export class Delivery {
 		return [
 			...this.reserves.problems,
 			...consumer.problems,
+			...this.#unserved.problems,
 			...this.#access.problems,
 			...committer.problems,
 			...transactions.problems,

@@ -18,10 +18,10 @@ export interface CodeSpec {
 export const readinessCodes = {
 	starting: {
 		means:
-			"the daemon has not joined its group yet; or, if a partition is named, the daemon does not know yet where it begins, or could not store it yet",
+			"the daemon has not joined its group yet; or, if a partition is named, the daemon does not know yet where it begins, could not store it yet, or waits until the group assigns it again",
 		look: "the message: it says what the daemon waits for",
 		remedy: "nothing in the first minute; then what the message says",
-		ends: "with the first assignment, or once the partition's start is stored",
+		ends: "with the first assignment; for a partition, once its start is stored",
 	},
 	handler_not_loaded: {
 		means:

@@ -112,6 +112,11 @@ export class Assignment {
 		return this.#isAbandoned ? [] : namesOf(this.#assigned.values());
 	}
 
+	/** Those that are read. */
+	get fetched(): readonly TopicPartition[] {
+		return this.#isAbandoned ? [] : namesOf([...this.#assigned.values()].filter(({ state }) => state === "fetching"));
+	}
+
 	/**
 	 * The client was given up: its partitions belong to another member. Its last callbacks are only answered, because otherwise it never
 	 * closes.

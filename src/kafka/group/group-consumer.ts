@@ -95,6 +95,11 @@ export class GroupConsumer extends EventEmitter<GroupConsumerEvents> {
 		return this.#assignment?.partitions ?? [];
 	}
 
+	/** Those of them that it reads: neither waiting for their start nor being given away. */
+	get fetched(): readonly TopicPartition[] {
+		return this.#assignment?.fetched ?? [];
+	}
+
 	get connected(): boolean {
 		return this.client !== null;
 	}

@@ -109,15 +109,15 @@ describeOnKafka("offsets in the database", () => {
 		await loadTopic(brokers, { name: topic, partitions: 4 }, over(0, 40));
 		await using first = await runDaemon(one.path, config);
 		await using second = await runDaemon(two.path, config);
+		const holds = async (daemon: typeof first) => (await daemon.status()).partitions.length;
+		// A partition between two owners would begin where the table says, and nobody would be told.
 		const arrived = (count: number) =>
-			waitFor(`${count} rows and their offsets`, async () => {
+			waitFor(`${count} rows and their offsets, and two partitions for each daemon`, async () => {
 				const [row] = await db.database.query(
 					"select (select count(*) from events)::int4 as rows, (select sum(next_offset) from pockaffe_offsets)::int4 as stored",
 				);
-				return row?.rows === count && row.stored === count;
+				return row?.rows === count && row.stored === count && (await holds(first)) === 2 && (await holds(second)) === 2;
 			});
-		const holds = async (daemon: typeof first) => (await daemon.status()).partitions.length;
-		await waitFor("both daemons to have partitions", async () => (await holds(first)) === 2 && (await holds(second)) === 2);
 		await arrived(40);
 		const tables = ["events", "pockaffe_offsets"];
 		for (const table of tables) await db.database.query(`create table backup_${table} as select * from ${table}`);

@@ -17,9 +17,10 @@ const place = { topic: "orders", partition: 1 };
 let told: string[];
 let deadLetters: EventEmitter;
 let records: EventEmitter;
+let clock: ManualClock;
 
 beforeEach(() => {
-	[told, deadLetters, records] = [[], new EventEmitter(), new EventEmitter()];
+	[told, deadLetters, records, clock] = [[], new EventEmitter(), new EventEmitter(), new ManualClock()];
 	const heard = (name: string) => async () => void told.push(name);
 	vi.spyOn(PositionGuard.prototype, "look").mockImplementation(heard("look at this position"));
 	vi.spyOn(PositionGuard.prototype, "lookAtAll").mockImplementation(heard("look at all positions"));
@@ -41,7 +42,7 @@ function deliveryOf(kafka: object = {}): Delivery {
 	const { config } = loadConfig({ written, environment: {}, cwd: "/" });
 	const threads = { expire: () => told.push("threads expire"), warm: async () => ({ kind: "enough" }) };
 	const delivery = new Delivery({
-		...{ config, layouts: tableLayouts(config), clock: new ManualClock(), random: () => 0.5, listener: {} as never },
+		...{ config, layouts: tableLayouts(config), clock, random: () => 0.5, listener: {} as never },
 		...{ deadLetters: deadLetters as never, records: records as never, threads: threads as never },
 		database: { query: async () => [] } as never,
 		createClient: () => ({}) as never,
@@ -125,4 +126,15 @@ it("a changed handler is for threads in reserve, for partitions and for the next
 	vi.spyOn(delivery.reserves, "handlerChanged").mockImplementation(() => void told.push("reserves"));
 	delivery.handlerChanged();
 	expect(told).toEqual(["threads expire", "partitions", "reserves"]);
+});
+
+it("a partition that the member reads and no worker serves is a problem within a minute of its watch", async () => {
+	const delivery = deliveryOf();
+	vi.spyOn(delivery.consumer, "start").mockResolvedValue();
+	vi.spyOn(delivery.consumer, "fetched", "get").mockReturnValue([place, { ...place, partition: 2 }]);
+	vi.spyOn(delivery.supervisor, "children", "get").mockReturnValue(new Map([["orders/2", {}]]) as never);
+	Object.assign(records, { problems: [] });
+	await delivery.start();
+	await clock.advance(65_000);
+	expect(delivery.problems).toMatchObject([{ code: "starting", where: place }]);
 });

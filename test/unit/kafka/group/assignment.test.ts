@@ -175,6 +175,18 @@ describe("an assignment", () => {
 		expect([[...client.assignment], told, stored]).toEqual([[0, 1], ["received 0 1"], [0]]);
 	});
 
+	it("tells what is read apart from what waits for its start, is given away, or was taken away with its client", async () => {
+		const { client, change, assignment, holds } = open();
+		client.unknown.add(2);
+		await change(assignPartitions, 0, 1, 2);
+		expect([assignment.fetched, assignment.partitions]).toEqual([at(0, 1), at(0, 1, 2)]);
+		holds.drain = true;
+		await change(revokePartitions, 0);
+		expect([assignment.fetched, assignment.partitions]).toEqual([at(1), at(0, 1, 2)]);
+		assignment.abandon();
+		expect([assignment.fetched, assignment.partitions]).toEqual([[], []]);
+	});
+
 	it.each([
 		[kafkaErrors.unknownTopicOrPartition, "unknown (it was deleted?)"],
 		[kafkaErrors.unknownPartition, "unknown (it was deleted?)"],
