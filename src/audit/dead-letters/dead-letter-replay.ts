@@ -89,7 +89,8 @@ class Replay {
 		this.#told = told;
 		this.#writer = buildWriter(parts, tableLayouts(parts.config));
 		this.#writer.on("table:blocked", ({ table, message, hint }) => {
-			const remedy = hint ? `; ${hint}` : "";
+			// That is a daemon's: a command ends.
+			const remedy = hint ? `; ${hint.replace(/; it goes on by itself| \(it goes on by itself\)/, "")}` : "";
 			this.#fail(
 				new ExitError(
 					exitCodes.found,

@@ -11,6 +11,7 @@ import type { TableLayout } from "../../core/rows/rows.ts";
 import { counted } from "../../core/text/counted.ts";
 import { newestMessages } from "../../kafka/client/newest-messages.ts";
 import type { ClusterInspector } from "../../kafka/topics.ts";
+import { hasNothingFor, knownFields } from "../../worker/inside/json/known-fields.ts";
 import { objectIn, valueAt } from "../../worker/inside/json/parse-json.ts";
 import { type Finding, ok, warning } from "./check-finding.ts";
 
@@ -68,8 +69,8 @@ export function judgeMessages(
 	if (values.length === 0) return [];
 	const item = `messages of ${topic}`;
 	const parsed = values.map(({ value }) => objectIn(value as Buffer));
-	const objects = parsed.filter((each) => typeof each !== "string");
 	const [why] = parsed.filter((each) => typeof each === "string");
+	const objects = parsed.filter((each) => typeof each !== "string");
 	const newestOf = (count: number) => `${count} of the ${counted(values.length, "newest message")}`;
 	const findings: Finding[] = [];
 	if (why !== undefined) findings.push(warning(item, `${newestOf(values.length - objects.length)} would become dead letters: ${why}`));
@@ -87,6 +88,10 @@ export function judgeMessages(
 		const lacking = values.filter(({ key }) => key === null).length;
 		const advice = "they have no key to be the id; handler.options.id can name a field";
 		if (lacking > 0) findings.push(warning(item, `${newestOf(lacking)} would become dead letters: ${advice}`));
+		// With the key as id the handler rejects an object that has nothing for the row (json-handler.ts).
+		const strange = objects.filter((each) => hasNothingFor(knownFields(layout), each)).length;
+		const none = `they have none of the fields that columns of ${layout.name} are read from`;
+		if (strange > 0) findings.push(warning(item, `${newestOf(strange)} would become dead letters: ${none}`));
 	}
 	for (const { name: column, path } of layout.columns) {
 		if (have(path) > 0) continue;

@@ -11,13 +11,15 @@ export interface SelectOptions {
 	readonly offset?: number;
 	readonly topicId?: string;
 	readonly reason?: string;
-	readonly state?: LetterState;
+	/** `all`: in any state; only `list` takes it. */
+	readonly state?: LetterState | "all";
 	readonly all?: boolean;
 }
 
 /** Uses the requested states, or else the usual ones. */
 export function filterOf({ topic, partition, offset, topicId, reason, state }: SelectOptions, usual: readonly LetterState[]): LetterFilter {
-	return { topic, partition, offset, topicId: topicId === "-" ? null : topicId, reason, states: state ? [state] : usual };
+	const chosen = state === "all" ? letterStates : [state ?? usual].flat();
+	return { topic, partition, offset, topicId: topicId === "-" ? null : topicId, reason, states: chosen };
 }
 
 /** A verb that changes letters requires a selection. */
@@ -28,7 +30,7 @@ export function selectionOf(options: SelectOptions, verb: LetterVerb): LetterFil
 		const filters = "--topic, --partition, --offset, --topic-id, --reason, --state";
 		throw new ExitError(exitCodes.usage, "no_selection", `say which: --all, or ${filters}`);
 	}
-	if (state && !from.includes(state)) {
+	if (state && (state === "all" || !from.includes(state))) {
 		throw new ExitError(
 			exitCodes.usage,
 			"no_such_way",

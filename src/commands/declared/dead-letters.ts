@@ -21,7 +21,7 @@ export function declareDeadLetters(program: Command, context: CommandContext): v
 				"type: pockaffe dead-letters list | show <topic> <partition> <offset> | replay | discard",
 			);
 		});
-	withFilters(group.command("list").description("list letters; default: open ones"), letterStates)
+	withFilters(group.command("list").description("list letters; default: open ones"), [...letterStates, "all"])
 		.option("--limit <count>", "show at most this many, or: all", (text: string) => (text === "all" ? text : parseWholeNumber(text)), 100)
 		.option("--json", "print a JSON line for each letter")
 		.action(async (options: LetterOptions, command: Command) => (await commands()).listLetters(options, command, context));
@@ -62,7 +62,7 @@ export function declareDeadLetters(program: Command, context: CommandContext): v
 }
 
 /** Adds the options that select. */
-function withFilters(command: Command, states: readonly LetterState[]): Command {
+function withFilters(command: Command, states: readonly (LetterState | "all")[]): Command {
 	return command
 		.option("--topic <topic>", "only letters of this topic")
 		.option("--partition <number>", "only letters of this partition", partitionNumber)
@@ -72,5 +72,10 @@ function withFilters(command: Command, states: readonly LetterState[]): Command 
 			"only letters of the topic with this Kafka topic id (a topic that is created again has another id); -: letters without an id",
 		)
 		.addOption(new Option("--reason <reason>", "only letters with this reason").choices(deadLetterReasons))
-		.addOption(new Option("--state <state>", "only letters in this state").choices([...states]));
+		.addOption(
+			new Option(
+				"--state <state>",
+				states.includes("all") ? "only letters in this state; all: in any" : "only letters in this state",
+			).choices([...states]),
+		);
 }

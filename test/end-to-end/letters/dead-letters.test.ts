@@ -105,7 +105,7 @@ describeOnKafka("dead letters", () => {
 		await db.database.query("alter table events rename to elsewhere");
 		expect(await run("replay", "--offset", "0")).toMatchObject({
 			code: 1,
-			stderr: expect.stringMatching(/rows of events can't be written: .*does not exist.*stay as they are/),
+			stderr: expect.stringMatching(/^(?!.*goes on by itself).*rows of events can't be written: .*does not exist.*stay as they are/),
 		});
 		await db.database.query("alter table elsewhere rename to events");
 		const replayed = await run("replay", "--all");

@@ -69,6 +69,23 @@ describe("the newest messages", () => {
 		]);
 	});
 
+	it("that have none of a table's fields would become dead letters where the key is the id, as the handler has it", () => {
+		const envelope = { before: null, after: whole };
+		const messages = [message(envelope), message(whole), message({})];
+		expect(details("shop", messages, { idPath: null, layout })).toEqual([
+			[
+				"messages of shop",
+				"warning",
+				"1 of the 3 newest messages would become dead letters: they have none of the fields that columns of orders are read from",
+			],
+		]);
+		const [lacks, ...others] = details("shop", messages.slice(0, 2), { idPath: ["after", "id"], layout });
+		expect([lacks?.[2], others]).toEqual([
+			expect.stringContaining("1 of the 2 newest messages would become dead letters: they lack after.id"),
+			[],
+		]);
+	});
+
 	it("say nothing where there are none, or tombstones alone", () => {
 		expect([details("shop", [], { idPath: null, layout }), details("shop", [message(null)], { idPath: null, layout })]).toEqual([[], []]);
 	});

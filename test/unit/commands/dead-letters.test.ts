@@ -69,6 +69,7 @@ describe("list", () => {
 			["orders", "0", "0", "poison", "-", "open", "1", "2023-11-14T22:13:20.000Z", "can't", "be", "read"],
 		]);
 		expect(rows((await run("list", "--state", "skipped")).stdout)).toHaveLength(4);
+		expect(rows((await run("list", "--state", "all")).stdout)).toHaveLength(15);
 	});
 
 	it("says how many it leaves out, and how to see all", async () => {
@@ -128,6 +129,11 @@ describe("list", () => {
 it("an error is shown by its beginning, in one line", () => {
 	expect(oneLine("a \n  b\nc")).toBe("a b c");
 	expect([oneLine("x".repeat(100)), oneLine("x".repeat(101))]).toEqual(["x".repeat(100), `${"x".repeat(100)}…`]);
+});
+
+it.each([["replay"], ["discard"]])("all states are nothing that %s takes", async (verb) => {
+	const { code, stderr } = await run(verb, "--state", "all");
+	expect([code, stderr]).toEqual([2, expect.stringContaining("argument 'all' is invalid")]);
 });
 
 describe("show", () => {

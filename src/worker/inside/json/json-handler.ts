@@ -7,6 +7,7 @@ import type { TableLayout } from "../../../core/rows/rows.ts";
 import type { Delete, Message, Outcome, PartitionInfo, Row } from "../../../handler-api.ts";
 import { wholeNumber } from "../rows/whole-number.ts";
 import { JsonReader } from "./json-reader.ts";
+import { hasNothingFor, knownFields } from "./known-fields.ts";
 import { objectIn, textOf, valueAt } from "./parse-json.ts";
 
 /** The state that init makes from the options. */
@@ -45,7 +46,7 @@ export function init({ topic, tables }: PartitionInfo, options: unknown, { table
 	const table = tables.length === 1 ? undefined : topic;
 	const layout = (table === undefined ? layouts[0] : layouts.find(({ name }) => name === table)) ?? null;
 	const idPath = id?.split(".") ?? null;
-	const known = new Set(layout?.columns.flatMap(({ path }) => path[0] ?? []));
+	const known = knownFields(layout);
 	const reader = layout && new JsonReader({ layout, lanes, idPath, maxBytes });
 	return { idPath, table, layout, known, reader };
 }
@@ -64,7 +65,7 @@ export function handleMessage({ key, value }: Message, state: JsonState): Outcom
 	if (idPath === null) {
 		const id = textOf(key);
 		if (id === null) return { reject: "the message has no key (UTF-8 text) to be the id, and options.id names no field" };
-		return hasNothingFor(state, fields) ? { reject: strangeObject(state, fields) } : rowOf({ id, fields }, table);
+		return hasNothingFor(state.known, fields) ? { reject: strangeObject(state, fields) } : rowOf({ id, fields }, table);
 	}
 	const id = idOf(valueAt(fields, idPath), state);
 	if (id === null) return { reject: `the field ${idPath.join(".")} is missing or is no id` };
@@ -89,15 +90,6 @@ function withoutId(fields: Fields, { idPath, known }: JsonState): Fields {
 	if (known.has(root)) return fields;
 	const { [root]: _, ...others } = fields;
 	return others;
-}
-
-/**
- * An object without any known field, like an envelope, would write a row of NULLs over a good one. An empty object says that there is
- * nothing.
- */
-function hasNothingFor({ known }: JsonState, fields: Fields): boolean {
-	const names = Object.keys(fields);
-	return known.size > 0 && names.length > 0 && !names.some((name) => known.has(name));
 }
 
 function strangeObject({ layout, known }: JsonState, fields: Fields): string {
