@@ -30,6 +30,11 @@ export const equivalents: readonly Equivalent[] = [
 		why: "A millisecond is nothing beside the ten seconds by which the clocks of machines may differ.",
 	},
 	{
+		file: "src/kafka/group/group-consumer.ts",
+		line: 'this.#stopped.abort(new Error("mutated"));',
+		why: "Whoever waits for the stop asks whether it came: nobody shows the reason.",
+	},
+	{
 		file: "src/kafka/producing/record-producer.ts",
 		line: "#nextNumber = 1;",
 		why: "The numbers of records only have to ascend.",
