@@ -111,7 +111,7 @@ export interface PackedPoll {
 const NO_SUCH_TOPIC: readonly number[] = [kafkaErrors.unknownTopicOrPartition, kafkaErrors.invalidTopic];
 
 const file = fileURLToPath(new URL("build/Release/pockaffe_native.node", packageRoot));
-const loaded = load();
+const loaded = loadAddon(file, process.env.POCKAFFE_NATIVE);
 
 /** Why the addon is missing; null if it is loaded. */
 export const nativeMissing: string | null = loaded.missing;
@@ -270,12 +270,13 @@ export async function askBrokerSetting({ name, broker }: AskedClient, setting: s
 	return found?.settings[setting] ?? null;
 }
 
-function load(): { readonly addon: Addon | null; readonly missing: string | null } {
-	if (process.env.POCKAFFE_NATIVE === "off") return { addon: null, missing: "POCKAFFE_NATIVE is off" };
+/** Loads the addon from this path, or says why not; `wanted` is POCKAFFE_NATIVE. */
+export function loadAddon(path: string, wanted: string | undefined): { readonly addon: Addon | null; readonly missing: string | null } {
+	if (wanted === "off") return { addon: null, missing: "POCKAFFE_NATIVE is off" };
 	// librdkafka reads a list of plugins.
-	if (file.includes(";")) return { addon: null, missing: `the addon can't be used from a folder with a semicolon in its name (${file})` };
+	if (path.includes(";")) return { addon: null, missing: `the addon can't be used from a folder with a semicolon in its name (${path})` };
 	try {
-		const addon = createRequire(import.meta.url)(file) as Partial<Addon>;
+		const addon = createRequire(import.meta.url)(path) as Partial<Addon>;
 		if (!addon.wakeConsumer) return { addon: null, missing: "the addon is of an earlier version (npm run native compiles it again)" };
 		return { addon: addon as Addon, missing: null };
 	} catch (error) {

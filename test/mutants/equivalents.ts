@@ -30,6 +30,16 @@ export const equivalents: readonly Equivalent[] = [
 		why: "A millisecond is nothing beside the ten seconds by which the clocks of machines may differ.",
 	},
 	{
+		file: "src/kafka/dead-letters/dead-letter-topic.ts",
+		line: 'if (made === undefined) throw new PocKaffeError("mutated", `there is no topic ${topic}: ${missingTopicHint(topic)}`);',
+		why: "Whoever stores letters tells the words alone.",
+	},
+	{
+		file: "src/kafka/dead-letters/dead-letter-topic.ts",
+		line: 'if (refusal !== null) throw new PocKaffeError("mutated", refusal);',
+		why: "Whoever stores letters tells the words alone.",
+	},
+	{
 		file: "src/kafka/group/group-consumer.ts",
 		line: 'this.#stopped.abort(new Error("mutated"));',
 		why: "Whoever waits for the stop asks whether it came: nobody shows the reason.",

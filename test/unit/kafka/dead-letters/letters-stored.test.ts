@@ -156,7 +156,7 @@ describe("a letter", () => {
 	});
 
 	it("is given up with the reason of whoever stores it, or at the end of the letters", async () => {
-		const { cluster, letters, store, ended } = open();
+		const { cluster, letters, told, store, ended } = open();
 		cluster.answer = () => new Promise(() => {});
 		const storing = store();
 		await settle();
@@ -164,6 +164,8 @@ describe("a letter", () => {
 		await expect(storing).rejects.toThrow("the partition is gone");
 		expect(letters.isMoving({ topic: "orders", partition: 1 })).toBe(false);
 		await expect(store()).rejects.toThrow("the partition is gone");
+		// Nothing is wrong with the target.
+		expect(told).toEqual([]);
 		const other = open();
 		other.cluster.answer = () => new Promise(() => {});
 		const waiting = other.store();
@@ -220,6 +222,15 @@ describe("the clients of the letters", () => {
 		await clock.advance(1_000);
 		await storing;
 		expect([cluster.clients, cluster.closed.length]).toEqual([clients, clients - 1]);
+	});
+
+	it.each([-188, -190, 3])("are closed at once where the topic is gone (%i): their records will not be reported", async (code) => {
+		const { cluster, clock, store } = open();
+		cluster.refusals.push(new KafkaError("gone", code));
+		const storing = store();
+		await clock.advance(1_000);
+		await storing;
+		expect(cluster.closed).toEqual(["flushed for 0 ms"]);
 	});
 
 	it("are disposed where the topic can't be looked at, and tried again", async () => {

@@ -122,6 +122,62 @@ describe("a client that gave up for good", () => {
 	});
 });
 
+describe("a member that joins anew", () => {
+	it("gives up all it has before it subscribes again, once however often it has to", async () => {
+		const scene = open();
+		await scene.joinWith(0, 1);
+		scene.consumer.rejoin();
+		scene.consumer.rejoin();
+		await scene.client.taken(1);
+		expect([scene.said, scene.factsOf("rejoining").length]).toEqual([["1 unsubscribes"], 1]);
+		await scene.client.taken(0);
+		expect(scene.said).toEqual(["1 unsubscribes", "1 subscribes to orders"]);
+		scene.consumer.rejoin();
+		expect(scene.said.slice(2)).toEqual(["1 unsubscribes", "1 subscribes to orders"]);
+	});
+
+	it("and gets another client meanwhile joins by that alone", async () => {
+		const scene = open();
+		await scene.joinWith(0);
+		const former = scene.client;
+		scene.consumer.rejoin();
+		scene.consumer.replaceClient();
+		await scene.clock.advance(100);
+		await former.taken(0);
+		expect(scene.said).toEqual(["1 unsubscribes", "1 closes", "2 connects", "2 subscribes to orders"]);
+		await scene.client.given(1);
+		await scene.client.taken(1);
+		expect(scene.said.filter((each) => each.includes("subscribes to"))).toHaveLength(1);
+	});
+
+	it("and closes meanwhile does not subscribe again", async () => {
+		const scene = open();
+		await scene.joinWith(0);
+		scene.consumer.rejoin();
+		void scene.consumer.close({ withinMs: 1_000 });
+		await scene.client.taken(0);
+		expect(scene.said.filter((each) => each.includes("subscribes to"))).toEqual([]);
+	});
+
+	it("and leaves meanwhile does not subscribe again", async () => {
+		const scene = open();
+		await scene.joinWith(0);
+		scene.consumer.rejoin();
+		const closing = scene.consumer.close({ withinMs: 1_000, leave: true });
+		await scene.client.taken(0);
+		await closing;
+		expect(scene.said).toEqual(["1 unsubscribes", "1 unsubscribes", "1 closes within 1000 if answered"]);
+	});
+
+	it("has to have a client", async () => {
+		const scene = open();
+		scene.cluster.refusals.push(new Error("no broker"));
+		await scene.begin();
+		scene.consumer.rejoin();
+		expect(scene.factsOf("rejoining")).toEqual([]);
+	});
+});
+
 describe("renewing the client", () => {
 	it("finishes what is in hand first; then another one joins", async () => {
 		const scene = open();
@@ -217,9 +273,11 @@ describe("a member that closes", () => {
 
 	it("leaves when it is asked to: it closes as soon as its partitions are given away, or after five seconds", async () => {
 		const scene = open();
-		await scene.joinWith(0);
+		await scene.joinWith(0, 1);
 		const closing = scene.consumer.close({ withinMs: 1_500, leave: true });
 		await scene.clock.advance(1_000);
+		// A rebalance that is under way may take some of them before.
+		await scene.client.taken(1);
 		expect(scene.said).toEqual(["1 unsubscribes"]);
 		await scene.client.taken(0);
 		expect([await closing, scene.said]).toEqual([true, ["1 unsubscribes", "1 closes within 1500 if answered"]]);

@@ -16,6 +16,7 @@ describe("a member on its way into the group", () => {
 		expect(said).toEqual(["1 connects", "1 subscribes to orders"]);
 		expect(events).toEqual([["group:joining", undefined]]);
 		expect([consumer.connected, consumer.memberState, consumer.assigned, consumer.hangs]).toEqual([true, "joining", [], false]);
+		expect(consumer.fetched).toEqual([]);
 	});
 
 	it("connects for ever, and tells each failure with the time until the next attempt", async () => {
@@ -129,7 +130,7 @@ describe("a member of the group", () => {
 		const { begin, consumer, factsOf, told, said } = scene;
 		await begin();
 		await scene.client.given(0, 1);
-		expect(consumer.assigned).toEqual(ofOrders([0, 1]));
+		expect([consumer.assigned, consumer.fetched]).toEqual([ofOrders([0, 1]), ofOrders([0, 1])]);
 		expect([told, said.at(-1)]).toEqual([["received orders/0 orders/1"], "1 fetches orders/0 from 3 orders/1 from 3"]);
 		expect([consumer.memberState, consumer.rebalances, factsOf("group:joined")]).toEqual(["up/steady", 1, [{ partitions: 2 }]]);
 		expect(factsOf("start:resolved")).toMatchObject(ofOrders([0, 1]));
@@ -315,6 +316,7 @@ describe("a member of the group", () => {
 		await scene.begin();
 		scene.cluster.notesError = new Error("no table");
 		await scene.client.given(1);
+		expect([scene.consumer.assigned, scene.consumer.fetched]).toEqual([ofOrders([1]), []]);
 		expect(scene.factsOf("start:failed")).toMatchObject([{ topic: "orders", partition: 1, message: "no table", failures: 1 }]);
 	});
 
@@ -327,6 +329,8 @@ describe("a member of the group", () => {
 		expect(scene.factsOf("consume:failed")).toEqual([
 			{ message: "the assignment could not be answered, joining anew: Local: Erroneous state", code: -1 },
 		]);
+		scene.client.assignError = null;
+		await scene.client.taken(0);
 		expect(scene.said).toEqual(["1 unsubscribes", "1 subscribes to orders"]);
 		expect([scene.factsOf("rejoining").length, scene.consumer.memberState]).toEqual([1, "joining"]);
 	});
@@ -340,6 +344,7 @@ describe("a member of the group", () => {
 		scene.cluster.notesError = null;
 		expect(scene.said).toEqual([]);
 		await scene.clock.advance(1_000);
+		await scene.client.taken(0);
 		expect(scene.said).toEqual(["1 unsubscribes", "1 subscribes to orders"]);
 	});
 
@@ -352,6 +357,7 @@ describe("a member of the group", () => {
 		scene.said.length = 0;
 		await scene.clock.advance(10_000);
 		expect(scene.factsOf("assignment:outdated")).toEqual([{ gone: [], unread: ofOrders([2]) }]);
+		await scene.client.taken(0);
 		expect(scene.said).toEqual(["1 unsubscribes", "1 subscribes to orders"]);
 	});
 
