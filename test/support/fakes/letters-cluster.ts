@@ -56,6 +56,8 @@ export class LettersCluster {
 	readonly makeErrors: { readonly message: string; readonly code: number }[] = [];
 	/** Called when a topic was made, or could not be. */
 	afterMake: () => void = () => {};
+	/** How many of a new topic's partitions the next looks find; then all of them. */
+	readonly found: number[] = [];
 	/** How often somebody looked whether a new topic has its leaders. */
 	looks = 0;
 	#next = 0;
@@ -110,7 +112,10 @@ export class LettersCluster {
 		vi.spyOn(ClusterInspector, "connect").mockImplementation(async () => {
 			this.looks++;
 			const partitionsOf = (count: number) => Array.from({ length: count }, (_, id) => ({ id, leader: 1, replicas: [1], isrs: [1] }));
-			const topics = [...this.topics].map(([name, count]) => ({ name, partitions: partitionsOf(count) }));
+			const topics = [...this.topics].map(([name, count]) => ({
+				name,
+				partitions: partitionsOf(name === "dead" ? (this.found.shift() ?? count) : count),
+			}));
 			return {
 				metadata: { topics, brokers: [] },
 				absent: async () => ({ code: "no_topic" }),

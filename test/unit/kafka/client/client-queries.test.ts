@@ -1,9 +1,11 @@
 /** Questions to a consumer whose answers the test plays, on a clock that the test moves. */
 import { EventEmitter } from "node:events";
-import { describe, expect, it } from "vitest";
+import { createRequire } from "node:module";
+import { afterEach, describe, expect, it, vi } from "vitest";
 import { ClientQueries } from "../../../../src/kafka/client/client-queries.ts";
 import { kafkaErrors } from "../../../../src/kafka/client/kafka-error.ts";
 import { ManualClock, settle } from "../../../support/fakes/manual-clock.ts";
+import { withAddon } from "../../../support/project/with-addon.ts";
 
 type Done = (error: { message: string; code: number } | null, result?: unknown) => void;
 
@@ -112,5 +114,54 @@ describe("a question", () => {
 		open[0]?.(null, []);
 		await Promise.all([answered, ended]);
 		expect(told.toSorted()).toEqual(["answered", "ended"]);
+	});
+});
+
+describe.skipIf(withAddon.skip)("what only the addon can ask", () => {
+	afterEach(() => void vi.restoreAllMocks());
+
+	it("is asked of this client and of the broker that gave the last metadata, for as long as one attempt has", async () => {
+		const addon = createRequire(import.meta.url)(new URL("../../../../build/Release/pockaffe_native.node", import.meta.url).pathname);
+		const calls: unknown[][] = [];
+		for (const name of ["topicIds", "topicSettings", "groupMembers"])
+			vi.spyOn(addon, name).mockImplementation(async (...given) => {
+				calls.push([name, ...given]);
+				return { error: 0, message: "", topics: [] };
+			});
+		const clock = new ManualClock();
+		const metadata = { orig_broker_id: 9, orig_broker_name: "", brokers: [], topics: [{ name: "a", partitions: [{}, {}] }] };
+		const raw = Object.assign(new EventEmitter(), {
+			name: "rdkafka#consumer-7",
+			getMetadata: (given: object, done: Done) => {
+				calls.push(["metadata", given]);
+				done(null, metadata);
+			},
+		});
+		const queries = new ClientQueries(raw as never, clock);
+		expect(await queries.brokerSetting("x")).toBe(null);
+		expect(calls).toEqual([]);
+		raw.emit("ready", {}, { ...metadata, orig_broker_id: 4 });
+		await queries.topicIds(["a"]);
+		await queries.operationsOn("b");
+		await queries.topicSettings(["c"]);
+		await queries.brokerSetting("x");
+		await queries.group("g");
+		expect(calls).toEqual([
+			["topicIds", "rdkafka#consumer-7", 4, ["a"], 2_000],
+			["topicIds", "rdkafka#consumer-7", 4, ["b"], 2_000, true],
+			["topicSettings", "rdkafka#consumer-7", 4, ["c"], 2_000],
+			["topicSettings", "rdkafka#consumer-7", 4, ["4"], 2_000, true],
+			["groupMembers", "rdkafka#consumer-7", 4, ["g"], 2_000],
+		]);
+		calls.length = 0;
+		expect([...(await queries.metadata())]).toEqual([["a", 2]]);
+		queries.endBy(1_500);
+		await queries.group("g");
+		expect(calls).toEqual([
+			["metadata", { allTopics: true, timeout: 2_000 }],
+			["groupMembers", "rdkafka#consumer-7", 9, ["g"], 1_500],
+		]);
+		await queries.end();
+		await expect(async () => queries.group("g")).rejects.toMatchObject({ kafkaCode: kafkaErrors.state });
 	});
 });

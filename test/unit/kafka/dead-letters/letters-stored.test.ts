@@ -136,6 +136,8 @@ describe("a letter", () => {
 		await clock.advance(10_000);
 		await storing;
 		expect(sizes()).toEqual([64 * MIB + 1, 64 * MIB + 1, 64 * MIB + 1, null]);
+		// Without it at once.
+		expect(cluster.recordedAt.slice(2)).toEqual([150, 150]);
 		expect(cut).toMatchObject([{ why: "Local: Message timed out" }]);
 		// Of 64 MiB it may be the broker that is away.
 		const smaller = open();
@@ -153,6 +155,8 @@ describe("a letter", () => {
 		await clock.advance(1_000);
 		await storing;
 		expect([sizes(), cut]).toEqual([[2_000, null, 2_000], []]);
+		// Not at once: something else is wrong.
+		expect(cluster.recordedAt).toEqual([0, 0, 100]);
 	});
 
 	it("is given up with the reason of whoever stores it, or at the end of the letters", async () => {
@@ -164,8 +168,8 @@ describe("a letter", () => {
 		await expect(storing).rejects.toThrow("the partition is gone");
 		expect(letters.isMoving({ topic: "orders", partition: 1 })).toBe(false);
 		await expect(store()).rejects.toThrow("the partition is gone");
-		// Nothing is wrong with the target.
-		expect(told).toEqual([]);
+		// Nothing is wrong with the target, and nothing is tried any more.
+		expect([told, cluster.records.length]).toEqual([[], 1]);
 		const other = open();
 		other.cluster.answer = () => new Promise(() => {});
 		const waiting = other.store();
@@ -231,6 +235,15 @@ describe("the clients of the letters", () => {
 		await clock.advance(1_000);
 		await storing;
 		expect(cluster.closed).toEqual(["flushed for 0 ms"]);
+	});
+
+	it("are replaced where a letter gets the offset of the last one: it is another topic, which may not keep letters", async () => {
+		const { cluster, store } = open();
+		cluster.answer = async () => 4;
+		await store();
+		expect(cluster.closed).toEqual([]);
+		await store();
+		expect(cluster.closed).toEqual(["flushed for 5000 ms"]);
 	});
 
 	it("are disposed where the topic can't be looked at, and tried again", async () => {

@@ -35,6 +35,19 @@ describe("a letters topic that is missing", () => {
 		expect([told, partition, cluster.looks]).toEqual([[], 4, 1]);
 	});
 
+	it.each([
+		[3, [2]],
+		[-1, [0]],
+	])("takes no letter before all its partitions are there (%i wanted, %j found first)", async (wanted, found) => {
+		const { cluster, partition } = await firstLetter((cluster) => {
+			cluster.found.push(...found);
+			if (wanted < 0) cluster.topics.delete("orders");
+		});
+		expect([cluster.made[0]?.num_partitions, partition, cluster.looks]).toEqual([wanted, undefined, 1]);
+		await cluster.clock.advance(100);
+		expect([cluster.looks, cluster.records.length]).toEqual([2, 1]);
+	});
+
 	it("has as many as the broker gives where nothing that is read is there yet", async () => {
 		const { cluster, partition } = await firstLetter(({ topics }) => void topics.delete("orders"));
 		expect([cluster.made[0]?.num_partitions, partition, cluster.looks]).toEqual([-1, 0, 1]);

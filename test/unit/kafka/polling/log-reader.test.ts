@@ -223,3 +223,108 @@ describe("reading the log", () => {
 		});
 	});
 });
+
+describe("what a reader does with what comes", () => {
+	const other = { topic: "t", partition: 1 };
+	const of = (where: TopicPartition, from: number, to: number) => messages(from, to).map((each) => ({ ...each, ...where }));
+
+	/** Reads these, and says what was given on and what the client was told. */
+	async function read(ranges: Parameters<LogReader["read"]>[0], ...polls: Consumed[]) {
+		const client = new PlayedClient();
+		const told: string[] = [];
+		client.assign = (partitions) => void told.push(`assign ${partitions.map(({ offset }) => offset)}`);
+		Object.assign(client, {
+			unassign: ([where]: TopicPartition[], incremental: boolean) => told.push(`unassign ${where?.partition} ${incremental}`),
+			consume: async () => {
+				await client.clock.sleep(1);
+				return polls.shift() ?? { messages: [], ends: [] };
+			},
+		});
+		const given: string[] = [];
+		const reading = async () => {
+			for await (const [{ partition }, group] of readerOver(client).read(ranges))
+				given.push(`${partition}: ${group.map(({ offset }) => offset)}`);
+		};
+		await played(client, reading());
+		return { given, told, left: polls.length };
+	}
+
+	it("nothing is fetched where no range has an offset", async () => {
+		expect(
+			await read([
+				{ ...partition, from: 3, to: 3 },
+				{ ...other, from: 5, to: 4 },
+			]),
+		).toEqual({ given: [], told: [], left: 0 });
+	});
+
+	it("partitions come as they arrive, and each is given back by itself where its range ends; what comes of it later is passed over", async () => {
+		const ranges = [
+			{ ...partition, from: 2, to: 5 },
+			{ ...other, from: 7, to: 9 },
+			{ topic: "t", partition: 2, from: 4, to: 4 },
+		];
+		const { given, told, left } = await read(
+			ranges,
+			{ messages: [...of(other, 7, 8), ...of(partition, 2, 4)], ends: [] },
+			{ messages: of(partition, 4, 8), ends: [] },
+			{ messages: [...of(partition, 8, 9), ...of({ topic: "t", partition: 2 }, 4, 6)], ends: [] },
+			{ messages: of(other, 8, 9), ends: [] },
+			{ messages: of(other, 9, 10), ends: [] },
+		);
+		expect(given).toEqual(["1: 7", "0: 2,3", "0: 4", "1: 8"]);
+		expect([told, left]).toEqual([["assign 2,7", "unassign 0 true", "unassign 1 true"], 1]);
+	});
+
+	it("a range whose last messages are gone ends behind it, and at the end of the log, but at no earlier end", async () => {
+		const beyond = await read([{ ...partition, from: 2, to: 5 }], { messages: of(partition, 6, 8), ends: [] });
+		expect(beyond).toMatchObject({ given: [], told: ["assign 2", "unassign 0 true"] });
+		const ended = await read(
+			[{ ...partition, from: 2, to: 5 }],
+			{ messages: of(partition, 2, 3), ends: [{ ...partition, offset: 4 }] },
+			{ messages: [], ends: [{ ...other, offset: 9 }] },
+			{ messages: [], ends: [{ ...partition, offset: 5 }] },
+			{ messages: of(partition, 3, 4), ends: [] },
+		);
+		expect(ended).toMatchObject({ given: ["0: 2"], left: 1 });
+	});
+});
+
+describe("a reader that gets nothing", () => {
+	const silence = "t/0 can't be read up to offset 3: nothing came for 30000 ms";
+
+	it("says what its broker said last", async () => {
+		const client = new PlayedClient();
+		const read = offsetsRead(client, 3);
+		client.emit("broker:error", { message: "k1:9092 is down", code: -195 });
+		await expect(played(client, read)).rejects.toMatchObject({ message: `${silence}; the last error: k1:9092 is down`, kafkaCode: -1 });
+	});
+
+	it("needs no right to the group, which is only a name, but says that it was refused", async () => {
+		const client = new PlayedClient();
+		const refused = () => new KafkaError("Broker: Group authorization failed", 30);
+		client.polls = [refused(), messages(0, 3)];
+		expect(await played(client, offsetsRead(client, 3))).toEqual([0, 1, 2]);
+		const silent = new PlayedClient();
+		silent.polls = [refused()];
+		await expect(played(silent, offsetsRead(silent, 3))).rejects.toThrow(`${silence}; the last error: Broker: Group authorization failed`);
+	});
+
+	it.each([
+		["a client that gave up", new KafkaError("Local: Fatal error", -150)],
+		["an error that is not Kafka's", new Error("t/0: can't be packed")],
+	])("ends at once at %s", async (_, error) => {
+		const client = new PlayedClient();
+		client.polls = [error, messages(0, 3)];
+		await expect(offsetsRead(client, 3)).rejects.toBe(error);
+		client.failures = [error];
+		await expect(readerOver(client).watermarks(partition)).rejects.toBe(error);
+	});
+
+	it("waits a quarter of a second between two attempts, and half a minute in all", async () => {
+		const client = new PlayedClient();
+		client.failures = Array.from({ length: 1_000 }, transport);
+		await expect(played(client, readerOver(client).watermarks(partition))).rejects.toThrow("transport failure");
+		expect([client.asked, client.clock.monotonic() >= 30_250]).toEqual([122, true]);
+	});
+});

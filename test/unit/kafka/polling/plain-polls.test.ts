@@ -2,12 +2,14 @@
 import { EventEmitter } from "eventemitter3";
 import type { KafkaConsumer as RawConsumer } from "node-rdkafka";
 import { expect, it } from "vitest";
+import { unpackMessages } from "../../../../src/core/messages/message-codec.ts";
 import { KafkaError } from "../../../../src/kafka/client/kafka-error.ts";
 import { PlainPolls } from "../../../../src/kafka/polling/plain-polls.ts";
 import { ManualClock } from "../../../support/fakes/manual-clock.ts";
 
 class PlayedConsumer extends EventEmitter {
 	brings: readonly object[] = [];
+	fails: object | null = null;
 
 	/** For how many messages it was asked, and how long it waits for each. */
 	readonly asked: string[] = [];
@@ -17,9 +19,9 @@ class PlayedConsumer extends EventEmitter {
 		this.#timeoutMs = timeoutMs;
 	}
 
-	consume(count: number, done: (error: null, messages: readonly object[]) => void): void {
+	consume(count: number, done: (error: object | null, messages: readonly object[]) => void): void {
 		this.asked.push(`${count} within ${this.#timeoutMs}`);
-		done(null, this.brings);
+		done(this.fails, this.brings);
 	}
 }
 
@@ -52,4 +54,41 @@ it("one message is waited for; more are taken as they are there, for the wait is
 	await polls.poll(1, 50);
 	await polls.poll(1_000, 70);
 	expect(raw.asked).toEqual(["1 within 100", "1000 within 0", "1 within 50", "1 within 70"]);
+});
+
+function open() {
+	const raw = new PlayedConsumer();
+	const errorOf = ({ message, code }: { message: string; code: number }) => new KafkaError(message, code);
+	const polls = new PlainPolls(raw as unknown as RawConsumer, { timestampType: "append", errorOf, clock: new ManualClock() });
+	return { raw, polls };
+}
+
+it("a message comes with its headers in order, as bytes, and with the configured type of its timestamp", async () => {
+	const { raw, polls } = open();
+	const headers = [{ b: Buffer.from("1") }, { a: "2" }, { b: null }, { c: undefined }, { n: 5 }];
+	raw.brings = [
+		{ topic: "t", partition: 0, offset: 4, timestamp: 77, key: Buffer.from("k"), value: null, headers },
+		{ topic: "t", partition: 0, offset: 5, timestamp: 78, key: null, value: Buffer.from("v") },
+	];
+	const { batches } = await polls.poll(1_000, 100);
+	const [first, second] = batches.flatMap(({ topic, partition, batch }) => unpackMessages({ topic, partition }, batch));
+	expect(first).toMatchObject({ offset: 4, timestamp: 77, timestampType: "append", key: Buffer.from("k"), value: null });
+	expect(first?.headers).toEqual([
+		["b", Buffer.from("1")],
+		["a", Buffer.from("2")],
+		["b", null],
+		["c", null],
+		["n", Buffer.from("5")],
+	]);
+	expect(second).toMatchObject({ offset: 5, timestampType: "append", key: null, value: Buffer.from("v"), headers: [] });
+});
+
+it("ends that were met are told once, by the poll that they came with; an error takes the place of the messages", async () => {
+	const { raw, polls } = open();
+	raw.emit("partition.eof", { topic: "t", partition: 2, offset: 9, error: "eof" });
+	expect(await polls.poll(1_000, 100)).toEqual({ batches: [], notTaken: [], ends: [{ topic: "t", partition: 2, offset: 9 }], errors: [] });
+	raw.fails = { message: "Local: Timed out", code: -185 };
+	const { ends, errors, batches } = await polls.poll(1_000, 100);
+	expect([ends, batches]).toEqual([[], []]);
+	expect(errors).toMatchObject([{ message: "Local: Timed out", kafkaCode: -185 }]);
 });
