@@ -3,6 +3,7 @@ import { PassThrough, Readable } from "node:stream";
 import { vi } from "vitest";
 import type { CommandContext } from "../../../src/commands/command-context.ts";
 import { runProgram } from "../../../src/commands/program.ts";
+import type { Clock } from "../../../src/core/clock.ts";
 import type { TopicPartition } from "../../../src/core/messages/message.ts";
 import { partitionName } from "../../../src/core/messages/message.ts";
 import type { MemberDescription } from "../../../src/kafka/native.ts";
@@ -17,6 +18,8 @@ export interface Played {
 	readonly stdin?: string;
 	/** A person answers. */
 	readonly isTerminal?: boolean;
+	/** Default: one that stands still. */
+	readonly clock?: Clock;
 }
 
 /** A whole configuration, for `environment`. */
@@ -30,7 +33,13 @@ export const playedEnvironment = {
 };
 
 /** A command's context, and what it printed so far. */
-export function playedContext({ environment = playedEnvironment, cwd = "/nowhere", stdin = "", isTerminal = false }: Played = {}) {
+export function playedContext({
+	environment = playedEnvironment,
+	cwd = "/nowhere",
+	stdin = "",
+	isTerminal = false,
+	clock = new ManualClock(),
+}: Played = {}) {
 	const [stdout, stderr] = [new PassThrough(), new PassThrough()];
 	const streams = { stdout: "", stderr: "" };
 	// Read as it comes: a command waits for a slow reader.
@@ -42,7 +51,7 @@ export function playedContext({ environment = playedEnvironment, cwd = "/nowhere
 	});
 	let exit = 0;
 	const context: CommandContext = {
-		...{ environment, cwd, stdout, stderr, clock: new ManualClock(), version: "1.2.3" },
+		...{ environment, cwd, stdout, stderr, clock, version: "1.2.3" },
 		stdin: Object.assign(Readable.from([Buffer.from(stdin)]), { isTTY: isTerminal }),
 		interrupted: new AbortController().signal,
 		exit: (code) => (exit = code),
