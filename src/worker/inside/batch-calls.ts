@@ -50,7 +50,9 @@ export interface BatchEnd {
 
 /** Runs messages `first` to `end`, adding their outcomes to `results`. Never rejects for what the handler does. */
 export async function callBatches(first: number, end: number, results: OutcomeCollector, calls: BatchCalls): Promise<BatchEnd> {
-	let [from, to, suspectsEnd] = [first, end, end];
+	let [from, to] = [first, end];
+	/** One of the messages before it made a call fail; null: nobody is suspected. */
+	let suspectsEnd: number | null = null;
 	let failure: HandlerFailure | null = null;
 	let calledTo = first;
 	while (from < end) {
@@ -77,8 +79,8 @@ export async function callBatches(first: number, end: number, results: OutcomeCo
 		}
 		from = to;
 		if (from < end) await calls.handled?.(from);
-		if (from === suspectsEnd) suspectsEnd = end;
-		to = suspectsEnd === end ? end : from + ceil((suspectsEnd - from) / 2);
+		if (from === suspectsEnd) suspectsEnd = null;
+		to = suspectsEnd === null ? end : from + ceil((suspectsEnd - from) / 2);
 	}
 	if (failure)
 		results.warn(`handleMessages failed with several messages and not with fewer: ${failure.name}: ${withoutValues(failure.message)}`);

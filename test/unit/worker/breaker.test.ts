@@ -83,7 +83,7 @@ describe("a partition with too many dead letters", () => {
 		expect(h.letters.map(({ offset }) => offset)).toEqual([0, 1]);
 		expect(h.finished).toEqual([4, 0, 1]);
 		expect([h.worker.state, h.worker.breakerOpen]).toMatchObject([
-			{ name: "parked", reason: expect.stringMatching(/^breaker: 3 dead letters in a row, the last at/) },
+			{ name: "parked", reason: expect.stringMatching(/^breaker: 3 dead letters in a row, the last at orders\/2 offset 2:/) },
 			true,
 		]);
 		await h.clock.advance(3_600_000);
@@ -186,6 +186,16 @@ describe("a partition with too many dead letters", () => {
 			const h = await onTrial();
 			await h.act(() => h.submissions[0]?.settledAll([3, 4]));
 			await h.act(() => h.submissions[0]?.settled(5));
+			await h.act(() => h.thread.handled(rejected([2])));
+			expect([h.worker.state.name, h.letters.length, h.worker.breakerOpen]).toEqual(["parked", 2, true]);
+		});
+
+		it("is not decided by one of them that went in before it began", async () => {
+			const h = new WorkerHarness({ breaker });
+			await h.running(7);
+			await h.act(() => h.thread.handled({ ...rejected([0, 1, 2]), blocks: [rowsFor([3, 4, 5])] }));
+			await h.act(() => h.submissions[0]?.settledAll([3, 4]));
+			await h.act(() => h.worker.resume());
 			await h.act(() => h.thread.handled(rejected([2])));
 			expect([h.worker.state.name, h.letters.length, h.worker.breakerOpen]).toEqual(["parked", 2, true]);
 		});
