@@ -125,30 +125,30 @@ describe("the answer to a run", () => {
 });
 
 describe("a run ends early", () => {
-	const after = (ms: number) => NOW + ms;
+	const later = (ms: number) => NOW + ms;
 
 	it("at once when it is cut short, even before its first call", async () => {
 		const { parts } = await open();
-		expect(parts.mustEnd(0, after(0))).toBe(false);
+		expect(parts.mustEnd(0, later(0))).toBe(false);
 		progress.isCutShort = true;
-		expect(parts.mustEnd(0, after(0))).toBe(true);
+		expect(parts.mustEnd(0, later(0))).toBe(true);
 	});
 
 	it("after 20 ms where others wait for the thread, but not before it has made a call", async () => {
 		const { parts } = await open();
 		progress.othersWait = true;
-		expect([parts.mustEnd(1, after(19)), parts.mustEnd(0, after(20)), parts.mustEnd(1, after(20))]).toEqual([false, false, true]);
+		expect([parts.mustEnd(1, later(19)), parts.mustEnd(0, later(20)), parts.mustEnd(1, later(20))]).toEqual([false, false, true]);
 		progress.othersWait = false;
-		expect(parts.mustEnd(1, after(500))).toBe(false);
+		expect(parts.mustEnd(1, later(500))).toBe(false);
 	});
 
 	it("when its memory is full, which is looked at every 2 ms, and not before it has made a call", async () => {
 		const { parts } = await open();
 		isFull = true;
-		expect([parts.mustEnd(1, after(1)), parts.mustEnd(0, after(2))]).toEqual([false, false]);
+		expect([parts.mustEnd(1, later(1)), parts.mustEnd(0, later(2))]).toEqual([false, false]);
 		isFull = false;
-		expect(parts.mustEnd(1, after(2))).toBe(false);
+		expect(parts.mustEnd(1, later(2))).toBe(false);
 		isFull = true;
-		expect([parts.mustEnd(1, after(3)), parts.mustEnd(1, after(4))]).toEqual([false, true]);
+		expect([parts.mustEnd(1, later(3)), parts.mustEnd(1, later(4))]).toEqual([false, true]);
 	});
 });
