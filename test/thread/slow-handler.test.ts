@@ -125,7 +125,7 @@ describe("a slow handler", () => {
 			export async function handleMessages(batch) {
 				const { partition } = batch[0];
 				note(partition, "begun " + batch[0].offset);
-				if (batch.some(({ offset }) => offset === 250)) {
+				if (batch.some(({ offset }) => offset === 160)) {
 					if (batch[0].offset > 0) await until("gate");
 					throw new Error("one of them");
 				}
