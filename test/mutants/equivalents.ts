@@ -25,6 +25,11 @@ export const equivalents: readonly Equivalent[] = [
 		why: "The number only names a round's own files.",
 	},
 	{
+		file: "src/kafka/client/polled-answer.ts",
+		line: "const polled = await client.consume(2, POLL_MS).catch((error: unknown) => error);",
+		why: "These polls bring no messages: how many they may bring makes no difference.",
+	},
+	{
 		file: "src/kafka/dead-letters/dead-letter-topic-store.ts",
 		line: "const headers = letterHeaders({ ...failed, reason: failure.reason }, this.#parts, { ageMs: 1, isBrief });",
 		why: "A millisecond is nothing beside the ten seconds by which the clocks of machines may differ.",

@@ -52,8 +52,57 @@ describe("OffsetLedger", () => {
 		ledger.received(partition, epoch, [0, 4], 1_700);
 		ledger.received(partition, epoch, [5], -1);
 		expect(ledger.due()[0]?.witness).toEqual({ offset: 4, timestamp: 1_700 });
+		// The first instant of all is a time, too; nothing received is none.
+		ledger.received(partition, epoch, [6], 0);
+		ledger.received(partition, epoch, [], 1_800);
+		expect(ledger.due()[0]?.witness).toEqual({ offset: 6, timestamp: 0 });
 		expect(ledger.assigned).toEqual([{ ...partition, epoch, logId: "id" }]);
 		expect(ledger.current([{ ...partition, epoch: epoch + 1 }])).toEqual([]);
+	});
+
+	it("knows where each partition is: what it received, finished and committed", () => {
+		const { ledger, epoch } = ledgerWith([3, 4, 7]);
+		const acknowledge = ledger.acknowledger(partition, epoch);
+		expect([acknowledge(3), acknowledge(7)]).toEqual([true, true]);
+		expect(ledger.of(partition)).toEqual({ epoch, logId: null, committed: 3, position: 8, committable: 4, unfinished: 2 });
+		ledger.endOfPartition(partition, 9);
+		ledger.endOfPartition({ topic: "t", partition: 5 }, 9);
+		expect(ledger.of(partition)).toMatchObject({ position: 9, committable: 4 });
+		expect(acknowledge(4)).toBe(true);
+		expect(ledger.of(partition)?.committable).toBe(9);
+		expect(ledger.of({ topic: "t", partition: 5 })).toBeUndefined();
+	});
+
+	it("has due what is past a commit, of all partitions or of those that are asked for, and commits only forwards", () => {
+		const { ledger, epoch } = ledgerWith([0, 1]);
+		const other = { topic: "t", partition: 5 };
+		const otherEpoch = ledger.assign(other, 8, null);
+		ledger.acknowledger(partition, epoch)(0);
+		expect(ledger.due().map(({ partition: id, offset }) => [id, offset])).toEqual([
+			[0, 1],
+			[5, 8],
+		]);
+		expect(ledger.due([other, { topic: "t", partition: 6 }]).map(({ offset }) => offset)).toEqual([8]);
+		const [due] = ledger.due([partition]);
+		ledger.acknowledger(partition, epoch)(1);
+		ledger.committed(ledger.due());
+		ledger.committed(due ? [due] : []);
+		expect([ledger.of(partition)?.committed, ledger.of(other)?.committed, ledger.due()]).toEqual([2, 8, []]);
+		expect(
+			ledger.current([
+				{ ...other, epoch: otherEpoch },
+				{ ...other, epoch: otherEpoch - 1 },
+			]),
+		).toHaveLength(1);
+	});
+
+	it("takes no messages of an epoch that is over, and none of a partition that it does not have", () => {
+		const { ledger, epoch } = ledgerWith([0]);
+		expect(ledger.received(partition, epoch, [1])).toBe(true);
+		expect(ledger.received(partition, epoch + 1, [2])).toBe(false);
+		ledger.release(partition);
+		expect(ledger.received(partition, epoch, [2])).toBe(false);
+		expect([ledger.assigned, ledger.due()]).toEqual([[], []]);
 	});
 
 	it("has nothing due before anything moved", () => {

@@ -77,6 +77,16 @@ describe("the policy of a letters topic", () => {
 		]);
 	});
 
+	it("that takes as large records as the sources is no doubt; of two that are as large the first is named", () => {
+		const limit = (bytes: number) => ({ "max.message.bytes": String(bytes) });
+		expect(policyOf(KEPT, { orders: limit(1_048_588) }).doubts).toEqual([]);
+		expect(policyOf(KEPT, { orders: limit(2_000), "many.1": limit(3_000_000), "many.2": limit(3_000_000) }).doubts[0]).toContain(
+			"many.1 messages of up to 3000000",
+		);
+		// A source that names no limit has none that is larger.
+		expect(policyOf({ ...KEPT, ...limit(0) }, { odd: {} }).doubts).toEqual([]);
+	});
+
 	it("that can't be known is told with the reason: no right, no answer, no addon", () => {
 		const what = "whether it keeps letters for ever (cleanup.policy, retention.ms, max.message.bytes) is not known";
 		const right =
