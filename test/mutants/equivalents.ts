@@ -30,6 +30,11 @@ export const equivalents: readonly Equivalent[] = [
 		why: "These polls bring no messages: how many they may bring makes no difference.",
 	},
 	{
+		file: "src/kafka/dead-letters/letter-topic-policy.ts",
+		line: 'const policy = found.get("cleanup.policy") ?? "mutated";',
+		why: "Only a policy that compacts makes a difference.",
+	},
+	{
 		file: "src/kafka/dead-letters/dead-letter-topic-store.ts",
 		line: "const headers = letterHeaders({ ...failed, reason: failure.reason }, this.#parts, { ageMs: 1, isBrief });",
 		why: "A millisecond is nothing beside the ten seconds by which the clocks of machines may differ.",

@@ -3,7 +3,7 @@ import { once } from "node:events";
 import { readFileSync } from "node:fs";
 import type { AddressInfo, Socket } from "node:net";
 import { createServer } from "node:tls";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import { ConnectionFailure } from "../../../../src/kafka/connecting/connection-failure.ts";
 import { Authority, type Certificate } from "../../../support/certificates.ts";
 import { temporaryFolder } from "../../../support/temporary-folder.ts";
@@ -124,6 +124,32 @@ describe("a certificate that is read", () => {
 		expect(failure.cause).toContain(`b1:9093: ${expired} (`);
 		expect((await explained({ "ssl.certificate.location": old.cert })).words).toContain(expired);
 		expect((await explained({ "ssl.certificate.location": ours.cert })).words).toBeNull();
+	});
+
+	it("is ours, if it is not valid yet: one of the clocks is wrong", async () => {
+		vi.spyOn(Date, "now").mockReturnValue(0);
+		const { cause } = await explained({ "ssl.certificate.location": ours.cert }, alert("bad certificate"));
+		vi.restoreAllMocks();
+		expect(cause).toMatch(/^b1:9093: the client certificate \(kafka\.tls\.cert\) is not valid before .* GMT: is a clock wrong\?$/);
+	});
+
+	it("is the broker's: Node looks at it by the broker's name, and opens our key with its password", async () => {
+		const asked: object[] = [];
+		const server = createServer({
+			...{ cert: readFileSync(others.cert), key: readFileSync(others.key) },
+			SNICallback: (name, done) => {
+				asked.push({ name });
+				done(null);
+			},
+		}).listen(0, "127.0.0.1");
+		await once(server, "listening");
+		const { port } = server.address() as AddressInfo;
+		const told = (host: string) => `ssl://${host}:${port}/bootstrap: SSL handshake failed: certificate verify failed`;
+		// A name that is no address is sent along; an address is not.
+		expect((await explained({}, told("localhost"))).cause).toContain("is of a CA that is not known here");
+		expect((await explained({}, told("127.0.0.1"))).cause).toContain("is of a CA that is not known here");
+		expect(asked).toEqual([{ name: "localhost" }]);
+		server.close();
 	});
 });
 

@@ -137,6 +137,28 @@ it("rows that were refused are named as far as there is room, and how many more 
 	});
 });
 
+it("rows are named up to 64 KiB, and one that is beyond that is counted; a single row has the letter's own fields", () => {
+	const row = (length: number) => ["t", "x".repeat(length - JSON.stringify(["t", "", "y"]).length - 1), "y"] as const;
+	const named = (...lengths: number[]) => (roundTrip(letterOf({ refusedRows: lengths.map(row) })) as { letter: StoredLetter }).letter;
+	expect(named(65_036, 500)).toMatchObject({ refusedRows: { length: 2 }, rowsLeftOut: 0 });
+	expect(named(65_036, 501)).toMatchObject({ refusedRows: { length: 1 }, rowsLeftOut: 1 });
+	expect(named(100)).toMatchObject({ refusedRows: [], rowsLeftOut: 0 });
+	const names = (refusedRows: DeadLetter["refusedRows"]) => letterHeaders(letterOf({ refusedRows }), origin).map(([name]) => name);
+	expect(names([row(100), row(100)]).filter((name) => name.startsWith("pockaffe.refused"))).toEqual(["pockaffe.refused-rows"]);
+	expect(names([row(100)]).filter((name) => name.startsWith("pockaffe.refused"))).toEqual([]);
+	const brief = letterHeaders(letterOf({ refusedRows: [row(50), row(50)] }), origin, { ageMs: 0.6, isBrief: true });
+	expect(readLetterRecord(received(brief, letterOf()))).toMatchObject({
+		letter: { refusedRows: [], rowsLeftOut: 2 },
+		receivedAtMs: AT - 1,
+	});
+});
+
+it("a letter of the first message of the first partition is one", () => {
+	expect(roundTrip(letterOf({ partition: 0, offset: 0, timestamp: 0 }))).toMatchObject({
+		letter: { partition: 0, offset: 0, timestamp: 0 },
+	});
+});
+
 it.each(["replayed", "discarded"] as const)("a record tells that a letter was %s, and which", (state) => {
 	const of = { topic: "orders", partition: 3, offset: 17, topicId: "Xy_1", timestamp: 1_700 };
 	const content = { key: Buffer.from("k"), value: null };

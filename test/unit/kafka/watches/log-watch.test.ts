@@ -135,6 +135,22 @@ describe("a log that takes another's place", () => {
 		expect(clock.pending).toEqual([]);
 	});
 
+	it("refuses a commit of what has no id as Kafka does where a right is missing, and says that nobody answered where that is all", async () => {
+		const { watch, ledger, kafka } = watching([at(0), null]);
+		for (const code of [kafkaErrors.topicAuthorizationFailed, kafkaErrors.groupAuthorizationFailed]) {
+			const refusal = new KafkaError("no right", code);
+			kafka.answers = () => Promise.reject(refusal);
+			await expect(watch.check(ledger.assigned)).rejects.toBe(refusal);
+		}
+		const broken = new Error("broken");
+		kafka.answers = () => Promise.reject(broken);
+		await expect(watch.check(ledger.assigned)).rejects.toMatchObject({
+			message: "Kafka does not say whether the topics are still the same: broken",
+			kafkaCode: kafkaErrors.timedOut,
+			cause: broken,
+		});
+	});
+
 	it("is not guessed where Kafka can't be asked", async () => {
 		const { watch, ledger, kafka, remade } = watching([at(0), "old"]);
 		// What it would answer, and what a topic that isn't there would come to.

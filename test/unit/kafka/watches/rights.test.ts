@@ -4,7 +4,7 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
 import { KafkaError, kafkaErrors } from "../../../../src/kafka/client/kafka-error.ts";
-import { aclCommand, refused } from "../../../../src/kafka/watches/rights.ts";
+import { aclCommand, isRefusal, missingRight, missingWriteRight, refused, withRight } from "../../../../src/kafka/watches/rights.ts";
 import { temporaryFolder } from "../../../support/temporary-folder.ts";
 
 const kafka = { brokers: ["a:1", "b:2"], group: "g", sasl: {} };
@@ -26,6 +26,27 @@ it("names the user of SASL, else the certificate's, as a file and as text, else 
 	expect(principalIn(aclCommand({ ...kafka, tls: { cert: readFileSync(cert, "utf8"), key } }, "Read", "group", "g"))).toBe(byCertificate);
 	expect(principalIn(aclCommand({ ...kafka, sasl: { username: "app" }, tls: { cert, key } }, "Read", "group", "g"))).toBe("User:app");
 	expect(principalIn(aclCommand(kafka, "Read", "group", "g"))).toBe("User:ANONYMOUS");
+	expect(principalIn(aclCommand({ ...kafka, tls: { cert: "/nowhere/cert.pem", key } }, "Read", "group", "g"))).toBe("User:NAME");
+});
+
+it("what mends an error is known of a missing right alone: to read a topic or use the group, or to write", () => {
+	const reading = (code: number) => missingRight(kafka, code, "orders");
+	expect(reading(kafkaErrors.topicAuthorizationFailed)).toMatch(/^give the right: .* --operation Read --topic orders$/);
+	expect(reading(kafkaErrors.groupAuthorizationFailed)).toMatch(/^give the right: .* --operation Read --group g$/);
+	expect([reading(kafkaErrors.clusterAuthorizationFailed), reading(kafkaErrors.unknownMember)]).toEqual([null, null]);
+	const writing = (code: number) => missingWriteRight(kafka, code, "orders");
+	for (const code of [kafkaErrors.topicAuthorizationFailed, kafkaErrors.clusterAuthorizationFailed])
+		expect(writing(code)).toMatch(/^give the right: .* --operation Write --topic orders$/);
+	expect(writing(kafkaErrors.groupAuthorizationFailed)).toBe(null);
+	const { topicAuthorizationFailed, groupAuthorizationFailed, clusterAuthorizationFailed } = kafkaErrors;
+	expect([topicAuthorizationFailed, groupAuthorizationFailed, clusterAuthorizationFailed].map(isRefusal)).toEqual([true, true, false]);
+});
+
+it("no right is named where it is not known which one an operation needs", () => {
+	const refusal = new KafkaError("no", kafkaErrors.groupAuthorizationFailed);
+	expect(withRight(kafka, { topic: ["Read", "orders"] }, refusal)).toBe(refusal);
+	const ofTopic = new KafkaError("no", kafkaErrors.topicAuthorizationFailed);
+	expect(withRight(kafka, { group: "Read", topic: null }, ofTopic)).toBe(ofTopic);
 });
 
 it("a refusal of Kafka is thrown with the command that gives the right, and any other error as it is", () => {
