@@ -35,8 +35,11 @@ export class PlayedClient extends EventEmitter<GroupClientEvents> {
 	readonly #cluster: PlayedCluster;
 	readonly #clock: ManualClock;
 	hangs = false;
-	/** Why an assignment is refused. */
+	/** Why an assignment, and a move, is refused. */
 	assignError: Error | null = null;
+	seekError: Error | null = null;
+	/** What it was told to fetch no more; one text for each time. */
+	readonly givenUp: string[] = [];
 	#answer: (polled: Polled) => void = () => {};
 
 	constructor(number: number, said: string[], cluster: PlayedCluster, clock: ManualClock) {
@@ -87,8 +90,12 @@ export class PlayedClient extends EventEmitter<GroupClientEvents> {
 		if (partitions.length > 0) this.#say(`fetches ${partitions.map((each) => `${partitionName(each)} from ${each.offset}`).join(" ")}`);
 	}
 
-	unassign(): void {}
+	unassign(partitions: readonly TopicPartition[], incremental: boolean): void {
+		this.givenUp.push(`${partitions.map(partitionName).join(" ")}${incremental ? "" : " and all"}`);
+	}
+
 	seek(position: TopicPartitionOffset): void {
+		if (this.seekError) throw this.seekError;
 		this.#say(`seeks ${partitionName(position)} ${position.offset}`);
 	}
 

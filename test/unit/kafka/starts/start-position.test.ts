@@ -314,6 +314,44 @@ describe("the start position", () => {
 	});
 });
 
+describe("a start that a person set", () => {
+	const setTo = async (to: number, scene: Scene) => {
+		const { starts } = await resolveStartPositions([partition], { ...resolution(scene), set: new Map([["t/0", to]]) });
+		return starts[0];
+	};
+
+	it("is where it was set, to be stored, whatever is kept; with how much is read again or passed over", async () => {
+		const back = await setTo(30, { committed: 50, noted: { reached: 50 } });
+		expect(back).toMatchObject({
+			...{ ...partition, offset: 30, committed: null, from: "set", kept: 50, outOfRange: null, logId: "now" },
+			counts: { again: 20, passedOver: 0 },
+			note: { note: { reached: 30, hand: begun(30) }, replaces: { version: "1" } },
+		});
+		expect(await setTo(70, { committed: 50, noted: { reached: 50 } })).toMatchObject({
+			offset: 70,
+			kept: 50,
+			counts: { again: 0, passedOver: 20 },
+		});
+	});
+
+	it("at the offset that is kept differs from nothing", async () => {
+		expect(await setTo(50, { committed: 50, noted: { reached: 50 } })).toMatchObject({ offset: 50, committed: null, kept: null });
+	});
+
+	it("is for its own partition alone", async () => {
+		const set = new Map([["t/1", 30]]);
+		const { starts } = await resolveStartPositions([partition], { ...resolution({ committed: 50, noted: { reached: 50 } }), set });
+		expect(starts).toMatchObject([{ offset: 50, from: "committed" }]);
+	});
+});
+
+it("no partitions have no starts, and nobody is asked for them", async () => {
+	const scene = resolution({});
+	const refuse = () => Promise.reject(new Error("asked"));
+	const asked = { ...scene, notes: { owner: "me", read: refuse }, store: { ...scene.store, claim: refuse } };
+	expect(await resolveStartPositions([], asked)).toEqual({ starts: [], failed: [] });
+});
+
 describe("a member that is slow to look up a start", () => {
 	it("replaces no note that another one made meanwhile", async () => {
 		const given = resolution({ committed: 0, noted: { reached: 0 } });
