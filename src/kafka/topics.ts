@@ -139,7 +139,7 @@ export class ClusterInspector implements AsyncDisposable {
 		const partitions = wanted.flatMap(({ name, partitions: all }) => all.map(({ id }) => ({ topic: name, partition: id })));
 		if (partitions.length === 0) return [];
 		const committed = await this.committed(
-			partitions.sort((a, b) => (a.topic < b.topic ? -1 : a.topic > b.topic ? 1 : a.partition - b.partition)),
+			partitions.sort((a, b) => (a.topic < b.topic ? -1 : Number(a.topic > b.topic) || a.partition - b.partition)),
 		);
 		return Promise.all(
 			committed.map(async ({ topic, partition, offset }) => {

@@ -129,7 +129,7 @@ export class OffsetCommitter extends EventEmitter<CommitterEvents> {
 	async commitWithin(timeoutMs: number, partitions: readonly TopicPartition[]): Promise<boolean> {
 		const over = new AbortController();
 		const timer = this.#parts.clock.after(timeoutMs, () => over.abort(new Error("no time left")));
-		const timedOut = new Promise<false>((resolve) => over.signal.addEventListener("abort", () => resolve(false), { once: true }));
+		const timedOut = new Promise<false>((resolve) => over.signal.addEventListener("abort", () => resolve(false)));
 		const isStored = await Promise.race([this.#commitUntil(over.signal, partitions), timedOut]);
 		timer.cancel();
 		return isStored;

@@ -253,13 +253,14 @@ describe("the first record at an offset", () => {
 	const nothing: Brought = { messages: [], ends: [] };
 
 	/** A reader whose polls bring these, one second each. */
-	function reading(...polls: Brought[]) {
+	async function reading(...polls: Brought[]) {
 		const scene = open({
 			"group.instance.id": "i",
 			"group.protocol": "consumer",
 			"partition.assignment.strategy": "range",
 			"client.id": "c",
 		});
+		await scene.clock.advance(7_000);
 		const calls: unknown[] = [];
 		vi.spyOn(ConsumerClient.prototype, "connect").mockImplementation(async function (this: ConsumerClient, timeoutMs) {
 			const { globalConfig, topicConfig } = this.raw as { globalConfig: Record<string, unknown>; topicConfig: object };
@@ -279,7 +280,7 @@ describe("the first record at an offset", () => {
 	const message = { ...one, offset: 8, timestamp: 77, key: null, value: null, headers: [] };
 
 	it("is read by a client of its own, which is no member of the group", async () => {
-		const { calls, record } = reading(nothing, { messages: [message, { ...message, offset: 9 }], ends: [] });
+		const { calls, record } = await reading(nothing, { messages: [message, { ...message, offset: 9 }], ends: [] });
 		expect(await record).toEqual({ offset: 8, timestamp: 77 });
 		expect(calls).toEqual([
 			["connect", 10_000, ["g", "c", undefined, undefined, undefined], { "auto.offset.reset": "error" }],
@@ -291,12 +292,12 @@ describe("the first record at an offset", () => {
 	});
 
 	it("is none at the end of the log", async () => {
-		const { calls, record } = reading({ messages: [], ends: [{ ...one, offset: 5 }] });
+		const { calls, record } = await reading({ messages: [], ends: [{ ...one, offset: 5 }] });
 		expect([await record, calls.at(-1)]).toEqual([null, ["close"]]);
 	});
 
 	it("is waited for ten seconds", async () => {
-		const { calls, record } = reading();
+		const { calls, record } = await reading();
 		await expect(record).rejects.toMatchObject({ message: "t/3: no record at offset 5 within 10000 ms", kafkaCode: -1 });
 		expect((calls as [string][]).filter(([what]) => what === "consume")).toHaveLength(10);
 		expect(calls.at(-1)).toEqual(["close"]);

@@ -45,6 +45,7 @@ describe("a close that waits for the coordinator's answers", () => {
 
 	it.each([
 		["with offsets", null],
+		["with the first error of Kafka's list", { message: "Broker: Offset out of range", code: 1 }],
 		["with an error of its own", { message: "Broker: Group authorization failed", code: 30 }],
 	])("closes once it answers %s", async (_, error) => {
 		const { client, calls, answers } = openClient();

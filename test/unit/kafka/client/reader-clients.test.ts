@@ -93,8 +93,9 @@ describe("the newest messages", () => {
 	type Brought = Awaited<ReturnType<ConsumerClient["consume"]>>;
 
 	/** Reads two partitions for three seconds, of which each poll takes one. */
-	function reading(...polls: Brought[]) {
+	async function reading(...polls: Brought[]) {
 		const clock = new ManualClock();
+		await clock.advance(7_000);
 		const calls: unknown[] = [];
 		vi.spyOn(ConsumerClient.prototype, "connect").mockImplementation(async function (this: ConsumerClient, timeoutMs) {
 			const { globalConfig, topicConfig } = this.raw as Raw;
@@ -121,7 +122,7 @@ describe("the newest messages", () => {
 			{ ...one, offset: 7 },
 			{ ...one, partition: 4, offset: 9 },
 		];
-		const { calls, consume, from, read } = reading(
+		const { calls, consume, from, read } = await reading(
 			{ messages: [message(5), message(6)], ends: [end] },
 			{ messages: [message(7)], ends: [other] },
 		);
@@ -135,13 +136,13 @@ describe("the newest messages", () => {
 	});
 
 	it("are those that came in the time that it has", async () => {
-		const { consume, read } = reading({ messages: [message(5)], ends: [] });
+		const { consume, read } = await reading({ messages: [message(5)], ends: [] });
 		expect((await read).map(({ offset }) => offset)).toEqual([5]);
 		expect(consume).toHaveBeenCalledTimes(3);
 	});
 
 	it("are refused with Kafka's error, and the client is closed", async () => {
-		const { calls, consume, read } = reading();
+		const { calls, consume, read } = await reading();
 		consume.mockRejectedValue(new Error("no right"));
 		await expect(read).rejects.toThrow("no right");
 		await settle();

@@ -54,6 +54,10 @@ it("one message is waited for; more are taken as they are there, for the wait is
 	await polls.poll(1, 50);
 	await polls.poll(1_000, 70);
 	expect(raw.asked).toEqual(["1 within 100", "1000 within 0", "1 within 50", "1 within 70"]);
+	raw.brings = [{ topic: "t", partition: 0, offset: 2, timestamp: 0, key: null, value: null }];
+	await polls.poll(1_000, 100);
+	await polls.poll(2, 100);
+	expect(raw.asked.at(-1)).toBe("2 within 0");
 });
 
 function open() {

@@ -143,13 +143,17 @@ describe("what a poll brought", () => {
 		const ends = [0, 1].map((partition) => ({ topic: "t", partition, offset: 3 }));
 		const errors = [new KafkaError("one", 1), new KafkaError("two", 2)];
 		await client.answer(messages(0, 2, 5), { ends, errors });
-		expect(told).toEqual(["0: 2 5", "1 ends at 3", "failed: one (1)", "failed: two (2)"]);
+		expect(told.splice(0)).toEqual(["0: 2 5", "1 ends at 3", "failed: one (1)", "failed: two (2)"]);
 		// It goes on at once, but not where errors are all there is.
 		expect(client.polls).toBe(2);
 		await client.answer([], { errors });
 		expect(client.polls).toBe(2);
 		await clock.advance(100);
 		expect(client.polls).toBe(3);
+		// An end right behind the messages that came with it is one.
+		told.length = 0;
+		await client.answer(messages(0, 6, 7), { ends: [{ topic: "t", partition: 0, offset: 8 }] });
+		expect(told).toEqual(["0: 6 7", "0 ends at 8"]);
 	});
 });
 
@@ -209,5 +213,91 @@ describe("messages that a poll gathered under an assignment that is over", () =>
 		await client.answer(messages(0, 8, 9));
 		await client.answer(messages(0, 5));
 		expect(told).toEqual(["0: 5 6", "has 0@5", "0: 7", "gave away", "0: 8 9", "has 0@5", "0: 5"]);
+	});
+});
+
+describe("a poller tells", () => {
+	/** Each poll takes as long as it is said, and brings that; when there is none left, the poller ends. */
+	async function polling(polls: readonly { ms: number; brings?: ReceivedMessage[]; errors?: KafkaError[]; crowded?: boolean }[]) {
+		const clock = new ManualClock();
+		const ended = new AbortController();
+		const told: string[] = [];
+		const member = {
+			isCrowded: false,
+			messagesNotTaken: () => {},
+			endOfPartition: () => {},
+			messagesReceived: () => told.push("received"),
+		};
+		const state = { isCurrent: true };
+		const left = [...polls];
+		const poller = new Poller({
+			client: {
+				wake: () => {},
+				poll: async (count, timeoutMs) => {
+					told.push(`asks for ${count} within ${timeoutMs} at ${clock.monotonic()}`);
+					const next = left.shift();
+					member.isCrowded = left[0]?.crowded ?? false;
+					if (left.length === 0) ended.abort(new Error("the last one"));
+					if (next && next.ms > 0) await clock.sleep(next.ms);
+					return { ...packedByPartition(next?.brings ?? []), ends: [], errors: next?.errors ?? [] };
+				},
+			},
+			...{ member, clock, ended: ended.signal, isCurrent: () => state.isCurrent },
+			listener: {
+				polling: () => told.push(`begins at ${clock.monotonic()}`),
+				polled: ({ messages: count, busyMs }) => told.push(`polled ${count} in ${busyMs}`),
+				failed: ({ message }) => told.push(`failed: ${message}`),
+			},
+		});
+		const running = poller.run();
+		return { clock, told, running, state, ended };
+	}
+
+	const error = new KafkaError("no", -195);
+
+	it("when a poll begins and what it brought; nothing of one that brought only an error", async () => {
+		const { clock, told, running } = await polling([
+			{ ms: 10, brings: messages(0, 1, 2) },
+			{ ms: 5 },
+			{ ms: 5, errors: [error], brings: messages(0, 3) },
+			{ ms: 100, errors: [error] },
+			{ ms: 0 },
+		]);
+		await clock.advance(1_000);
+		await running;
+		expect(told).toEqual([
+			...["begins at 0", "asks for 1000 within 100 at 0", "received", "polled 2 in 0"],
+			...["begins at 10", "asks for 1000 within 100 at 10", "polled 0 in 0"],
+			...["begins at 15", "asks for 1000 within 100 at 15", "received", "polled 1 in 0", "failed: no"],
+			// This one took its time: no wait is added.
+			...["begins at 20", "asks for 1000 within 100 at 20", "failed: no"],
+			...["begins at 120", "asks for 1000 within 100 at 120", "polled 0 in 0"],
+		]);
+	});
+
+	it("nothing sooner than a tenth of a second after a poll that failed at once", async () => {
+		const { clock, told, running } = await polling([{ ms: 99, errors: [error] }, { ms: 0 }]);
+		await clock.advance(1_000);
+		await running;
+		expect(told.filter((each) => each.startsWith("begins"))).toEqual(["begins at 0", "begins at 199"]);
+	});
+
+	it("its client while too much is in hand: it waits a little, and then asks for one message without waiting for it", async () => {
+		const { clock, told, running } = await polling([{ ms: 0 }, { ms: 0, crowded: true }, { ms: 0 }]);
+		await clock.advance(1_000);
+		await running;
+		expect(told.filter((each) => each.startsWith("asks"))).toEqual([
+			"asks for 1000 within 100 at 0",
+			"asks for 1 within 0 at 100",
+			"asks for 1000 within 100 at 100",
+		]);
+	});
+
+	it("nobody of messages that came once another client is current, and ends", async () => {
+		const { clock, told, running, state } = await polling([{ ms: 10, brings: messages(0, 1) }, { ms: 0 }]);
+		state.isCurrent = false;
+		await clock.advance(1_000);
+		await running;
+		expect(told).toEqual(["begins at 0", "asks for 1000 within 100 at 0", "polled 1 in 0"]);
 	});
 });

@@ -81,6 +81,42 @@ describe("records on their way", () => {
 		expect(scene.facts.filter(({ result }) => result === "resent")).toMatchObject([{ records: 1 }]);
 	});
 
+	it("are told as sent again by the topics that have some, and a client is made again only for records", async () => {
+		const scene = new RecordScene();
+		await scene.produce("out", "a", "b", "c");
+		await scene.produce("other", "d");
+		scene.client.report(null, ["d"]);
+		void scene.producer.renew();
+		await scene.pass(1_100);
+		expect(scene.facts.filter(({ result }) => result === "resent")).toEqual([
+			{ topic: "out", result: "resent", records: 3, bytes: 0, agesMs: [] },
+		]);
+		scene.client.report();
+		await scene.pass();
+		expect(scene.clients).toHaveLength(2);
+		await scene.producer.renew();
+		await scene.pass(20_000);
+		expect([scene.clients.length, scene.client.isClosed]).toEqual([2, true]);
+		await scene.produce("out", "e");
+		expect([scene.clients.length, scene.client.taken]).toEqual([3, ["e"]]);
+	});
+
+	it("that are refused are told one by one, with their size, and to whom they belong", async () => {
+		const scene = new RecordScene();
+		const refused: unknown[] = [];
+		scene.producer.on("record:refused", (fact) => refused.push(fact));
+		scene.refused.add("b");
+		await scene.produce("out", "a", "b");
+		scene.client.report(null, ["a"]);
+		scene.client.report(tooLarge, ["b"]);
+		await scene.pass(50);
+		expect(scene.facts.filter(({ result }) => result === "refused")).toEqual([
+			{ topic: "out", result: "refused", records: 1, bytes: 2, agesMs: [] },
+		]);
+		const message = "topic out refuses record 0 (2 bytes): too large";
+		expect(refused).toEqual([{ topic: "out", source: { topic: "orders", partition: 2, offset: 1 }, index: 0, message }]);
+	});
+
 	it("are sent by another where a client takes none any more", async () => {
 		const scene = new RecordScene();
 		await scene.produce("out", "a");
