@@ -184,9 +184,13 @@ describe("events without messages", () => {
 	it("are served by a close until its commits have their answers, so that none is lost", async () => {
 		const { client, raw, calls } = open();
 		const offset = { ...one, offset: 5 };
+		const asked: number[] = [];
 		Object.assign(raw, {
 			commit: () => {},
-			committed: (_list: unknown, _within: number, done: (error: null, found: object[]) => void) => done(null, [offset]),
+			committed: (_list: unknown, within: number, done: (error: null, found: object[]) => void) => {
+				asked.push(within);
+				done(null, [offset]);
+			},
 		});
 		client.subscribe(["t"]);
 		const committed = client.commit([offset]);
@@ -201,29 +205,26 @@ describe("events without messages", () => {
 		expect(await client.close({ withinMs: 1_000, onlyIfAnswered: true })).toBe(true);
 		await committed;
 		expect([polls, calls.at(-1)]).toEqual([3, "disconnect"]);
+		// What it asks has no more time than the close.
+		expect(asked).toEqual([1_000]);
 	});
 });
 
-it("a close waits for a poll and for questions under way: they still use the client", async () => {
+it.each(["a poll", "a question"] as const)("a close waits for %s under way: it still uses the client", async (what) => {
 	const { client, raw, calls } = open();
-	const end = { poll: () => {}, question: () => {} };
+	let end: () => void = () => {};
 	Object.assign(raw, {
-		consume: (_: number, done: (error: null, messages: object[]) => void) => (end.poll = () => done(null, [])),
+		consume: (_: number, done: (error: null, messages: object[]) => void) => (end = () => done(null, [])),
 		queryWatermarkOffsets: (_t: string, _p: number, _ms: number, done: (error: null, found: object) => void) =>
-			(end.question = () => done(null, { lowOffset: 1, highOffset: 2 })),
+			(end = () => done(null, { lowOffset: 1, highOffset: 2 })),
 	});
-	const polled = client.poll(1, 100);
-	const asked = client.watermarks(one);
+	const asked = what === "a poll" ? client.poll(1, 100) : client.watermarks(one);
 	await settle();
 	const closed = client.close();
 	await settle();
 	expect(calls).not.toContain("disconnect");
-	end.question();
-	expect(await asked).toEqual({ low: 1, high: 2 });
-	await settle();
-	expect(calls).not.toContain("disconnect");
-	end.poll();
-	await polled;
+	end();
+	expect(await asked).toMatchObject(what === "a poll" ? { batches: [] } : { low: 1, high: 2 });
 	expect([await closed, calls.at(-1)]).toEqual([true, "disconnect"]);
 });
 

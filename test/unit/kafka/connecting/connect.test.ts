@@ -33,6 +33,17 @@ it("a connection that fails says what the client said meanwhile, each thing once
 	await expect(result).rejects.toMatchObject({ message: expect.stringContaining("127.0.0.1:1") });
 });
 
+it("a connection that fails says what its log said of it, behind what the client said", async () => {
+	const { client, result, answer } = connecting();
+	client.emit("event.error", new Error("all brokers are down"));
+	client.emit("event.log", { fac: "FAIL", message: "[thrd:x]: 127.0.0.1:1/bootstrap: Connect failed: refused" });
+	answer(new Error("timed out"));
+	await expect(result).rejects.toMatchObject({
+		message:
+			"no connection to 127.0.0.1:1 (plaintext): all brokers are down; 127.0.0.1:1/bootstrap: Connect failed: refused; is the address right, does the broker run, does it want TLS or SASL?",
+	});
+});
+
 it("a connection that fails without a word says the error's own", async () => {
 	const { client, result, answer } = connecting();
 	// Not about a connection.

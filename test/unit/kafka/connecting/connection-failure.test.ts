@@ -5,7 +5,7 @@ import type { AddressInfo, Socket } from "node:net";
 import { createServer } from "node:tls";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import { ConnectionFailure } from "../../../../src/kafka/connecting/connection-failure.ts";
-import { Authority, type Certificate } from "../../../support/certificates.ts";
+import { Authority, type Certificate, encryptedKey } from "../../../support/certificates.ts";
 import { temporaryFolder } from "../../../support/temporary-folder.ts";
 
 const line = (what: string, protocol = "sasl_ssl") => `${protocol}://b1:9093/bootstrap: ${what} (after 3ms in state SSL_HANDSHAKE)`;
@@ -85,6 +85,7 @@ describe("a certificate that is read", () => {
 	let ours: Certificate;
 	let others: Certificate;
 	let old: Certificate;
+	let named: Certificate;
 
 	beforeAll(async () => {
 		folder = await temporaryFolder();
@@ -92,6 +93,7 @@ describe("a certificate that is read", () => {
 		ours = authority.certificate;
 		others = Authority.create(folder.path, "others").certificate;
 		old = authority.sign("old", { name: "app", days: -1 });
+		named = authority.sign("named", { name: "kafka", names: ["DNS:kafka"] });
 	});
 
 	afterAll(() => folder?.[Symbol.asyncDispose]());
@@ -131,6 +133,24 @@ describe("a certificate that is read", () => {
 		const { cause } = await explained({ "ssl.certificate.location": ours.cert }, alert("bad certificate"));
 		vi.restoreAllMocks();
 		expect(cause).toMatch(/^b1:9093: the client certificate \(kafka\.tls\.cert\) is not valid before .* GMT: is a clock wrong\?$/);
+	});
+
+	it("is the broker's: of a CA that is known it may be for another name, which is told; our key may need a password for that", async () => {
+		const server = createServer({
+			...{ cert: readFileSync(named.cert), key: readFileSync(named.key), ca: readFileSync(ours.cert) },
+			...{ requestCert: true, rejectUnauthorized: true, maxVersion: "TLSv1.2" as const },
+		}).listen(0, "127.0.0.1");
+		await once(server, "listening");
+		const { port } = server.address() as AddressInfo;
+		const settings = {
+			...{ "ssl.ca.location": ours.cert, "ssl.certificate.location": ours.cert },
+			...{ "ssl.key.location": encryptedKey(ours, "secret"), "ssl.key.password": "secret" },
+		};
+		const told = `ssl://127.0.0.1:${port}/bootstrap: SSL handshake failed: certificate verify failed`;
+		expect((await explained(settings, told)).cause).toMatch(/: the broker's certificate is not for this name: .*127\.0\.0\.1/);
+		// A key that can't be opened keeps the client's words.
+		expect((await explained({ ...settings, "ssl.key.password": "wrong" }, told)).cause).toBe(null);
+		server.close();
 	});
 
 	it("is the broker's: Node looks at it by the broker's name, and opens our key with its password", async () => {

@@ -35,6 +35,12 @@ describe("membership by the client's statistics", () => {
 		expect(away?.message).toMatch(/127\.0\.0\.1:9092 can't be reached$/);
 	});
 
+	it("is not stranded while no broker of the cluster is known: an address to begin with says nothing", () => {
+		const begins = broker("start:1", -1, "UP", "configured");
+		expect(read("wait-broker-transport", "init", begins, coordinator("old:1", "CONNECT"))).toMatchObject({ kind: "away", stranded: false });
+		expect(read("wait-broker-transport", "init", begins, broker("old:1", 1, "UP"), coordinator("old:1", "CONNECT"))?.stranded).toBe(false);
+	});
+
 	it("is stranded where the coordinator's address is none that the cluster has", () => {
 		expect(read("wait-broker-transport", "init", broker("new:1", 1, "UP"), coordinator("old:1", "CONNECT"))).toMatchObject({
 			stranded: true,
