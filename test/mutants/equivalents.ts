@@ -60,6 +60,11 @@ export const equivalents: readonly Equivalent[] = [
 		why: "The numbers of records only have to ascend.",
 	},
 	{
+		file: "src/kafka/starts/start-decision.ts",
+		line: "position <= low ? `${low - position} offsets were removed before they were read` : `its last ${position - high} offsets are gone`;",
+		why: "A position that the log begins with is in the log: nobody asks for words about it.",
+	},
+	{
 		file: "src/kafka/watches/access-watch.ts",
 		line: "this.#problems = found;",
 		why: "Nobody asks a disposed watch for its problems.",

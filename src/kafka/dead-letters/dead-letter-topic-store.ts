@@ -76,7 +76,7 @@ export class DeadLetterTopicStore implements LetterStore {
 		await using reader = await this.#connect();
 		const found = (await this.#find(reader, filter)).sort(byPosition);
 		const pages = new LetterPages(reader, this.#parts.topic);
-		for await (const page of pages.read(found.length > most ? found.slice(0, most) : found)) {
+		for await (const page of pages.read(found.slice(0, most))) {
 			yield page.map(([folded, content]) => {
 				const { content: _, homes: __, firstAtMs, lastAtMs, ...standing } = folded;
 				const times = { firstAt: new Date(firstAtMs).toISOString(), lastAt: new Date(lastAtMs).toISOString() };

@@ -78,7 +78,7 @@ export class LetterPages {
 function endOfPage(places: readonly { readonly content: LetterPlace }[], from: number): number {
 	let bytes = 0;
 	for (let at = from; at < places.length; at++) {
-		bytes += places[at]?.content.bytes ?? 0;
+		bytes += (places[at] as { readonly content: LetterPlace }).content.bytes;
 		if (at > from && (at - from >= PAGE.letters || bytes > PAGE.bytes)) return at;
 	}
 	return places.length;

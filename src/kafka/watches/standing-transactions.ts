@@ -52,7 +52,8 @@ export class StandingTransactions {
 		this.#standing = new Map();
 		for (const [topic, { partitions = {} }] of Object.entries(topics)) {
 			for (const { partition, ls_offset: lastStable = -1, hi_offset: high = -1 } of Object.values(partitions)) {
-				if (partition < 0 || lastStable < 0 || high <= lastStable) continue;
+				// Offsets that are not known yet, and librdkafka's partition -1, are nobody's position.
+				if (high <= lastStable) continue;
 				const name = partitionName({ topic, partition });
 				const known = former.get(name);
 				// The last stable offset moved: another transaction is the oldest now.

@@ -101,6 +101,18 @@ describe("records on their way", () => {
 		expect([scene.clients.length, scene.client.taken]).toEqual([3, ["e"]]);
 	});
 
+	it("leave room up to the limit: with as many bytes it is full", async () => {
+		const measured = new RecordScene();
+		await measured.produce("out", "a");
+		const { bytes } = measured.producer;
+		const isFull = async (mostBytes: number) => {
+			const scene = new RecordScene(mostBytes);
+			await scene.produce("out", "a");
+			return scene.producer.isFull;
+		};
+		expect([await isFull(bytes + 1), await isFull(bytes), await isFull(bytes - 1)]).toEqual([false, true, true]);
+	});
+
 	it("that are refused are told one by one, with their size, and to whom they belong", async () => {
 		const scene = new RecordScene();
 		const refused: unknown[] = [];

@@ -117,6 +117,21 @@ describe("what the client has", () => {
 	});
 });
 
+it("what others still wait for is not counted as held for nobody", () => {
+	const { lanes, push } = scene();
+	push("a", 2, 2);
+	const lane = push("a", 3, 3);
+	const [first, second] = [...lane.records.parcels()];
+	const before = lane.records.handedBytes;
+	lanes.drop(lane.records, first as never);
+	expect([lane.records.handed, lanes.leftBytes]).toEqual([3, before - lane.records.handedBytes]);
+	lanes.leftReported();
+	expect(lanes.leftBytes).toBeGreaterThan(0);
+	lanes.leftReported();
+	expect(lanes.leftBytes).toBe(0);
+	expect([...lane.records.parcels()]).toEqual([second]);
+});
+
 it("a hundred topics are kept; from then on those that are idle are forgotten, and no others", () => {
 	const { lanes, push, done } = scene();
 	for (let i = 0; i < 96; i++) lanes.of(`idle-${i}`).state = "open";

@@ -116,6 +116,21 @@ describe("LagClock", () => {
 		expect(clock.oldest(partition, 0)).toBeNull();
 	});
 
+	it("takes the first instant of all for a time, and forgets since when a partition waited once it is given away or goes on", () => {
+		const clock = new LagClock();
+		const at = (committable: number, highWatermark: number | null, now: number) =>
+			clock.oldestKnown(partition, { committable, highWatermark }, now);
+		clock.received(partition, 10, 0);
+		expect([clock.oldest(partition, 0), at(0, 20, 300)]).toEqual([0, 0]);
+		expect([at(10, 20, 400), at(10, 20, 500)]).toEqual([400, 400]);
+		clock.forget(partition);
+		expect(at(10, 20, 600)).toBe(600);
+		// Nothing is left to wait for: what comes later waits from then on.
+		expect([at(10, 10, 700), at(10, 11, 800)]).toEqual([null, 800]);
+		clock.received(partition, 12, 750);
+		expect([at(10, 12, 900), at(12, 13, 1_000)]).toEqual([750, 1_000]);
+	});
+
 	it("gives since when a partition is seen to wait where nobody here knows the age of what it waits for", () => {
 		const clock = new LagClock();
 		const at = (committable: number, highWatermark: number | null, now: number) =>
