@@ -63,21 +63,14 @@ function wholeMap(name: string, known: ReadonlyMap<string, Leaf>): string | null
 }
 
 function substituteText(text: string, environment: Environment, path: (string | number)[], problems: ConfigProblem[]): unknown {
-	let replaced = false;
 	const result = text.replaceAll(reference, (whole, name: string, fallback: string | undefined) => {
 		const found = environment[name];
-		if (found !== undefined && (found !== "" || fallback === undefined)) {
-			replaced = true;
-			return found;
-		}
-		if (fallback !== undefined) {
-			replaced = true;
-			return fallback;
-		}
+		if (found !== undefined && (found !== "" || fallback === undefined)) return found;
+		if (fallback !== undefined) return fallback;
 		problems.push({ path, rule: `\${${name}} is not set; set it, or write \${${name}:-default}` });
 		return whole;
 	});
-	return replaced && /^\$\{[^}]*\}$/.test(text.trim()) ? scalar(result) : result;
+	return /^\$\{[^}]*\}$/.test(text.trim()) ? scalar(result) : result;
 }
 
 function scalar(text: string): unknown {

@@ -9,7 +9,7 @@ import { missingBrokers, requireForRun } from "../../../src/config/required-keys
 import { parseColumnType } from "../../../src/config/schema/column-types.ts";
 import { plainDefault, renderOptionHelp } from "../../../src/config/schema/describe-options.ts";
 import { type ConfigProblem, configError, keyOf, nearest } from "../../../src/config/schema/problems.ts";
-import { remainingOf, touches } from "../../../src/config/schema/remaining.ts";
+import { remainingOf, remove, touches } from "../../../src/config/schema/remaining.ts";
 import { configSchema } from "../../../src/config/schema/schema.ts";
 import { keysAt, leaves, valueSchemaAt } from "../../../src/config/schema/schema-leaves.ts";
 import { passwordsIn } from "../../../src/config/secrets.ts";
@@ -480,4 +480,20 @@ it.each<[written: string, type: string | null]>([
 it("passwords are found in a URL before the host and among its parameters", () => {
 	expect(passwordsIn("postgres://u:a@b@h/d?password=c&sslpassword=d&user=e").filter(Boolean)).toEqual(["a@b", "c", "d"]);
 	expect(passwordsIn("postgres://u@h:1/d?host=x:y@z").filter(Boolean)).toEqual([]);
+});
+
+it("a key below what is empty or missing is removed without a word, as below a text", () => {
+	for (const written of [{ kafka: null }, {}, { kafka: "a" }]) {
+		remove(written, ["kafka", "brokers"]);
+		remove(written, []);
+	}
+	const written = { kafka: { brokers: ["a:1"], topics: ["t"] } };
+	remove(written, ["kafka", "brokers"]);
+	expect(written).toEqual({ kafka: { topics: ["t"] } });
+});
+
+it("kafka.startFrom may be the beginning of time, and nothing before it", () => {
+	const startFrom = (value: number | string) => load({ kafka: { startFrom: value } }).kafka.startFrom;
+	expect([startFrom(0), startFrom("1970-01-01T00:00:00Z"), startFrom(1)]).toEqual([0, 0, 1]);
+	expect(problems({ kafka: { startFrom: -1 } })).toEqual([expect.stringContaining("earliest, latest, or a timestamp")]);
 });

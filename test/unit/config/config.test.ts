@@ -406,6 +406,7 @@ describe("run", () => {
 		expect(() => requireForRun(nothing, withoutFile)).toThrow(
 			/^there is no configuration here: .*-c FILE.*POCKAFFE_KAFKA_BROKERS.*--embedded/,
 		);
+		expect(() => requireForRun(nothing, withoutFile)).toThrow(expect.objectContaining({ code: "no_configuration", exitCode: 2 }));
 		expect(() => requireForRun(nothing, "pockaffe.yaml")).toThrow(/kafka\.brokers/);
 	});
 

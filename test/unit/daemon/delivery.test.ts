@@ -18,6 +18,7 @@ let told: string[];
 let deadLetters: EventEmitter;
 let records: EventEmitter;
 let clock: ManualClock;
+let threadsDispose: () => Promise<void>;
 
 beforeEach(() => {
 	[told, deadLetters, records, clock] = [[], new EventEmitter(), new EventEmitter(), new ManualClock()];
@@ -40,7 +41,7 @@ function deliveryOf(kafka: object = {}): Delivery {
 		tables: { events: {} },
 	};
 	const { config } = loadConfig({ written, environment: {}, cwd: "/" });
-	const threads = { expire: () => told.push("threads expire"), warm: async () => ({ kind: "enough" }) };
+	const threads = { expire: () => told.push("threads expire"), warm: async () => ({ kind: "enough" }), dispose: () => threadsDispose() };
 	const delivery = new Delivery({
 		...{ config, layouts: tableLayouts(config), clock, random: () => 0.5, listener: {} as never },
 		...{ deadLetters: deadLetters as never, records: records as never, threads: threads as never },
@@ -137,4 +138,21 @@ it("a partition that the member reads and no worker serves is a problem within a
 	await delivery.start();
 	await clock.advance(65_000);
 	expect(delivery.problems).toMatchObject([{ code: "starting", where: place }]);
+});
+
+it("a stop drains, leaves the group, and only then ends what still writes: records, rows, letters", async () => {
+	const delivery = deliveryOf();
+	const does = (what: string, result?: unknown) => async () => {
+		told.push(what);
+		return result;
+	};
+	vi.spyOn(delivery.supervisor, "shutdown").mockImplementation(does("drained", true) as never);
+	vi.spyOn(delivery.consumer, "close").mockImplementation(does("left", false) as never);
+	vi.spyOn(delivery.committer, "dispose").mockImplementation(() => void told.push("no more commits"));
+	vi.spyOn(delivery.writer, "dispose").mockImplementation(does("rows ended") as never);
+	Object.assign(records, { dispose: does("records ended") });
+	Object.assign(deadLetters, { dispose: does("letters ended") });
+	threadsDispose = does("idle threads ended") as never;
+	expect(await delivery.stop()).toEqual({ drained: true, left: false, hangs: false });
+	expect(told).toEqual(["drained", "no more commits", "idle threads ended", "left", "records ended", "rows ended", "letters ended"]);
 });
