@@ -249,6 +249,32 @@ describe("pockaffe:json, read from the bytes and by its handler", () => {
 	});
 });
 
+/** Otherwise the handler reads it, which takes several times as long: the rows are the same, so no other test would tell. */
+describe("a usual document is read from its bytes alone", () => {
+	const columns = [
+		...[columnOf("name", "text"), columnOf("n", "int8"), columnOf("on", "boolean"), columnOf("tags", "jsonb")],
+		{ ...columnOf("amount", "text"), path: ["price", "amount"] },
+	];
+	it.each([
+		["flat", '{"name":"a","n":17,"on":true}'],
+		["with nulls and negative numbers", '{"name":null,"n":-3,"on":false}'],
+		["with an object whose field is wanted", '{"price":{"currency":"EUR","amount":"1.50"},"n":1}'],
+		["with an empty object and an empty list", '{"price":{},"tags":[],"n":1}'],
+		["with objects and lists that nobody wants", '{"other":{"a":{"b":[1,{"c":null,"d":"e"}]},"f":[[],{}]},"name":"a"}'],
+		["with a list that is a column", '{"tags":["a",{"b":[1,2.5]},null,true],"name":"x"}'],
+		["with characters beyond ASCII", '{"name":"é日本😀","n":1}'],
+		["with an escape", '{"name":"a\\nb \\"c\\" \\u00e9","n":1}'],
+		["with white space", ' {\n\t"name" : "a" ,\r\n "n" : 1 , "tags" : [ 1 , 2 ] }\n'],
+		["long", `{"name":"${"x".repeat(5_000)}","n":1}`],
+	])("%s", async (_, text) => {
+		const reads = new Way({ layout: layoutOf({ columns }) }, { fromBytes: true });
+		// The handler reads the first with a field that no column takes, because it warns of it.
+		const values = ['{"name":"a","stranger":1}', text];
+		await reads.outcomes(values.map((value) => ({ key: Buffer.from("k"), value: Buffer.from(value) })));
+		expect(reads.read).toBe(1);
+	});
+});
+
 it("holds the bytes of a run no longer than the run", async () => {
 	const reads = new Way({ layout: layoutOf({ columns: [columnOf("name", "text")] }) }, { fromBytes: true });
 	const received = (i: number) => ({ key: Buffer.from(`k${i}`), value: Buffer.from('{"name":"é"}') });
