@@ -256,3 +256,54 @@ it("what to look at where no connection can be made", () => {
 		null,
 	]);
 });
+
+describe("what to do about a fault of the table", () => {
+	const hint = (code: string, over: object = {}) => hintFor(problemOf({ code, message: "x", ...over }), "events");
+
+	it.each<[code: string, words: RegExp, over?: object]>([
+		["42P01", /^create events \(pockaffe schema prints/],
+		["42703", /^add the column .*take it out of tables\.events\.columns and restart/, { message: 'column "name" does not exist' }],
+		["42703", /^add it to events \(pockaffe schema prints its columns\)/, { message: "column t.kafka_ts does not exist" }],
+		["42703", /^add it to events/, { message: 'column "deleted" of relation "events" does not exist' }],
+		["42703", /^add the column/, { message: 'column "kafka_ts2" does not exist' }],
+		["42804", /^a column of events has another type than configured/],
+		["42883", /^a column of events has another type than configured/],
+		["42704", /^the server has no such type: correct tables\.events\.columns .*and restart$/],
+		["42501", /^grant select, insert, update on events to the daemon's user/],
+		["42P10", /^events needs a primary key or unique constraint on its id column/],
+		["3F000", /^create the schema of events/],
+		["28P01", /^look at the user, at the password/],
+		["28000", /^look at the user, at the password/],
+		["3D000", /^look at the database's name/],
+		["53100", /^free space on the server's disk/],
+		["23514", /^create the partition of events that is missing/, { routine: "ExecFindPartition" }],
+		["2200H", /^let the sequence of events go further/],
+		["21000", /^a trigger or default of events asks for one row and finds several/],
+		["P0001", /^mend the trigger or function that events calls/],
+		["2F005", /^mend the trigger or function that events calls/],
+		["09000", /^mend the trigger or function/],
+		["38001", /^mend the trigger or function/],
+		["39P01", /^mend the trigger or function/],
+		["20000", /^mend the trigger or function/],
+	])("%s: %s", (code, words, over) => {
+		expect(hint(code, over)).toMatch(words);
+	});
+
+	it.each(["22003", "23505", "40001", "57P01", "99999"])("%s: nothing is better than the message", (code) => {
+		expect(hint(code)).toBeNull();
+	});
+
+	it("is nothing for a check that a row fails", () => {
+		expect(hint("23514", { routine: "ExecConstraints", constraint_name: "c" })).toBeNull();
+	});
+
+	it("says that it goes on by itself, unless a restart is needed", () => {
+		for (const code of ["42P01", "42804", "42501", "42P10", "3F000", "53100", "2200H", "21000", "P0001"])
+			expect(hint(code), code).toMatch(/; it goes on by itself$/);
+		expect(hint("42704")).not.toContain("by itself");
+	});
+
+	it("is in the words of whoever reported it, if they have some", () => {
+		expect(hintFor({ ...problemOf({ code: "42P01", message: "x" }), hint: "ask them" } as never, "events")).toBe("ask them");
+	});
+});
