@@ -8,7 +8,11 @@ const row = (offset: number, topic = "orders") => ({ id: `id${offset}`, topic, p
 
 function asking(answer: readonly DatabaseRow[]) {
 	const asked: string[] = [];
-	const database = { query: async (text: string) => (asked.push(text), answer) } as unknown as Database;
+	const query = async (text: string) => {
+		asked.push(text);
+		return answer;
+	};
+	const database = { query } as unknown as Database;
 	return { asked, database };
 }
 

@@ -97,3 +97,22 @@ it("a row that missed the one that was stuck is tried once more behind it: the s
 	await settle();
 	expect([tried, wentOn]).toEqual([[1, 1], ["first"]]);
 });
+
+it("figures count held rows with what they superseded, and all that waits behind them, from the oldest on", () => {
+	const { held } = scene();
+	const [inTable, at] = [{ table: layout.name, trigger: "linger" as const }, pendingRow(5, { id: "b", owner: owner() })];
+	const { rows, bytes, since } = held.figures;
+	expect([rows, bytes > 0, since]).toEqual([1, true, 0]);
+	held.hold(at, problem, { ...inTable, since: 700 });
+	const blocks = [
+		{ messages: Int32Array.of(1, 2, 3), bytes: Int32Array.of(10, 20, 30) },
+		{ messages: Int32Array.of(4), bytes: Int32Array.of(5) },
+	];
+	held.takes({ topic: "t", partition: 0, blocks, released: false } as unknown as Submission);
+	expect(held.figures).toEqual({ rows: 2 + 4, bytes: 2 * bytes + 65, since: 0 });
+});
+
+it("figures are nothing where nothing is held", () => {
+	const held = new HeldRows({ monotonic: () => 0 } as unknown as HeldRowsParts);
+	expect(held.figures).toEqual({ rows: 0, bytes: 0, since: null });
+});
