@@ -38,6 +38,8 @@ export class PlayedClient extends EventEmitter<GroupClientEvents> {
 	/** Why an assignment, and a move, is refused. */
 	assignError: Error | null = null;
 	seekError: Error | null = null;
+	/** What it was told to fetch; one text for each time. */
+	readonly takenUp: string[] = [];
 	/** What it was told to fetch no more; one text for each time. */
 	readonly givenUp: string[] = [];
 	#answer: (polled: Polled) => void = () => {};
@@ -85,8 +87,9 @@ export class PlayedClient extends EventEmitter<GroupClientEvents> {
 		await settle();
 	}
 
-	assign(partitions: readonly TopicPartitionOffset[]): void {
+	assign(partitions: readonly TopicPartitionOffset[], incremental: boolean): void {
 		if (this.assignError) throw this.assignError;
+		this.takenUp.push(`${partitions.map(partitionName).join(" ")}${incremental ? "" : " and no more"}`);
 		if (partitions.length > 0) this.#say(`fetches ${partitions.map((each) => `${partitionName(each)} from ${each.offset}`).join(" ")}`);
 	}
 

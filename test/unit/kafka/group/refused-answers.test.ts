@@ -62,6 +62,38 @@ describe("a member whose client refuses", () => {
 	});
 });
 
+describe("an assignment", () => {
+	it("is answered at once as a difference, with nothing; its partitions follow when their starts are stored", async () => {
+		const scene = open();
+		await scene.begin();
+		let claim: () => void = () => {};
+		scene.state.claimed = new Promise((resolve) => (claim = resolve));
+		await scene.client.given(0, 1);
+		expect([scene.client.takenUp, scene.factsOf("group:joined")]).toEqual([[""], [{ partitions: 2 }]]);
+		claim();
+		await scene.clock.advance(200);
+		expect(scene.client.takenUp).toEqual(["", "orders/0 orders/1"]);
+	});
+
+	it("of an eager group is answered as a whole", async () => {
+		const scene = open({}, { incremental: false });
+		await scene.begin();
+		await scene.client.given(0, 1);
+		expect([scene.client.takenUp, scene.told]).toEqual([["orders/0 orders/1 and no more"], ["received orders/0 orders/1"]]);
+	});
+
+	it("begins nothing that would have begun behind the poll under way when the member closes", async () => {
+		const scene = open();
+		await scene.joinWith();
+		scene.client.wake = () => {};
+		scene.client.emit("rebalance", { code: kafkaErrors.assignPartitions, partitions: ofOrders([0]) });
+		await settle();
+		void scene.consumer.close({ withinMs: 1_000 });
+		await scene.clock.advance(200);
+		expect([scene.client.takenUp.filter(Boolean), scene.told]).toEqual([[], []]);
+	});
+});
+
 describe("a partition that is to be fetched from elsewhere", () => {
 	it("is left where it is if nobody wants that any more, or if it is not fetched", async () => {
 		const scene = open();

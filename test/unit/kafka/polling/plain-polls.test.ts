@@ -96,3 +96,23 @@ it("ends that were met are told once, by the poll that they came with; an error 
 	expect([ends, batches]).toEqual([[], []]);
 	expect(errors).toMatchObject([{ message: "Local: Timed out", kafkaCode: -185 }]);
 });
+
+it("behind a poll that met an end while messages were being produced no more are asked for than came in two milliseconds, or 32", async () => {
+	const raw = new PlayedConsumer();
+	let now = 0;
+	// Each poll takes ten milliseconds.
+	const clock = Object.assign(new ManualClock(), { monotonic: () => (now += 10) });
+	const errorOf = ({ message, code }: { message: string; code: number }) => new KafkaError(message, code);
+	const polls = new PlainPolls(raw as unknown as RawConsumer, { timestampType: "create", errorOf, clock });
+	const message = (offset: number) => ({ topic: "t", partition: 0, offset, timestamp: 0, key: null, value: null });
+	const bring = async (count: number, end?: number) => {
+		raw.brings = Array.from({ length: count }, (_, index) => message(index));
+		if (end !== undefined) raw.emit("partition.eof", { topic: "t", partition: 0, offset: end });
+		await polls.poll(1_000, 100);
+	};
+	await bring(1);
+	await bring(40, 40);
+	await bring(1);
+	await bring(1);
+	expect(raw.asked).toEqual(["1 within 100", "1000 within 0", "1 within 100", "32 within 0"]);
+});
