@@ -77,7 +77,8 @@ it.each([
 });
 
 it("a verification has nothing to look at where nothing is committed and nothing noted", async () => {
-	await expect(covered(null, null)).rejects.toMatchObject({ code: "nothing_committed" });
+	const message = expect.stringMatching(/^group \S+ has committed nothing of t: nothing was checked/);
+	await expect(covered(null, null)).rejects.toMatchObject({ code: "nothing_committed", message });
 	await expect(covered(null, { start_offset: 20 })).rejects.toMatchObject({ code: "nothing_committed" });
 });
 
@@ -186,6 +187,12 @@ describe("a verification of offsets in the database", () => {
 		});
 		await expect(ranges).rejects.toThrow("no such column");
 		expect(sent.filter((text) => /^\s*(create|alter|insert|update|delete)/i.test(text))).toEqual([]);
+	});
+
+	it("has nothing to look at where the table has nothing of the group, and names the table", async () => {
+		const { ranges } = offsetsIn(() => []);
+		const message = expect.stringMatching(/has committed nothing of t in offsets: nothing was checked/);
+		await expect(ranges).rejects.toMatchObject({ code: "nothing_committed", message });
 	});
 
 	it("has nothing to look at where there is no table", async () => {

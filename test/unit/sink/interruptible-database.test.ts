@@ -53,3 +53,21 @@ it("what nobody interrupts is as it was", async () => {
 	for await (const page of database.stream("select", 1)) pages.push(page);
 	expect([await database.query("select"), pages]).toEqual([rows, [rows, rows]]);
 });
+
+it("nothing is asked of the server after an interrupt", async () => {
+	const asked: string[] = [];
+	const ask = (what: string) => async () => {
+		asked.push(what);
+		return [];
+	};
+	const stream = async function* () {
+		asked.push("stream");
+		yield [];
+	};
+	const interrupt = AbortSignal.abort(new Error("SIGINT"));
+	const database = interruptible({ ...silent, query: ask("query"), transaction: ask("transaction"), stream } as Database, interrupt);
+	await expect(database.query("select")).rejects.toThrow("SIGINT");
+	await expect(database.transaction([])).rejects.toThrow("SIGINT");
+	await expect(database.stream("select", 1)[Symbol.asyncIterator]().next()).rejects.toThrow("SIGINT");
+	expect(asked).toEqual([]);
+});
