@@ -125,6 +125,9 @@ describe("the rest", () => {
 		["?target_session_attrs=read-write", { needsWritable: true }],
 		["?target_session_attrs=primary&load_balance_hosts=random", { needsWritable: true, random: true }],
 		["?channel_binding=prefer&gssencmode=disable&client_encoding=UTF8", {}],
+		...["false", "off", "no", "0"].map((value) => [`?replication=${value}`, {}] as [string, object]),
+		["?keepalives=1&gssdelegation=0&tcp_user_timeout=0&sslcompression=0&sslcertmode=allow", {}],
+		["?channel_binding=disable&gssencmode=prefer&min_protocol_version=3.0&max_protocol_version=latest", {}],
 	])("of %s", (query, expected) => {
 		expect(settings(`postgres://h/d${query}`)).toMatchObject(expected);
 	});

@@ -105,3 +105,14 @@ it.each(["CONNECTION_CLOSED", "55P03"])(
 		expect((await search.named(row, problem())).column).toBe("c");
 	},
 );
+
+it.each(["CONNECTION_CLOSED", "55P03", "28P01"])(
+	"a function that was asked about without an answer (%s) is asked about again",
+	async (code) => {
+		refuses = () => code;
+		const byFunction = problem({ where: "PL/pgSQL function checked() line 3 at RAISE" });
+		expect(await search.named(row, byFunction)).toEqual(byFunction);
+		refusing("3");
+		expect((await search.named(row, byFunction)).column).toBe("c");
+	},
+);
