@@ -13,6 +13,8 @@ import type { ThreadFaults } from "./thread.ts";
 import type { World } from "./world.ts";
 
 const MOST_DAEMONS = 3;
+/** A daemon that is to be stopped is so by then. */
+const STOPS_WITHIN_MS = 40;
 /** Some ten sessions. */
 const BEGINNINGS_MS = 60_000;
 const well = { loadFails: 0, initFails: 0, beginningEnds: 0, throws: 0, dies: 0, hangs: 0, diesIdle: 0, messageMs: 10 };
@@ -73,7 +75,7 @@ export class Disturbances {
 
 	/** All failures end; who is frozen or cut off comes back. */
 	heal(): void {
-		const { daemons, threadFaults } = this.#run;
+		const { daemons, threadFaults, world } = this.#run;
 		this.#resetFaults();
 		threadFaults.keeps = 0;
 		for (const daemon of daemons) {
@@ -81,6 +83,8 @@ export class Disturbances {
 			daemon.client?.cutOff(false);
 		}
 		if (daemons.length === 0) this.#run.start();
+		// A stop that is still to come (seed 7104762) may take the last.
+		world.after(STOPS_WITHIN_MS + 1, () => daemons.length === 0 && this.#run.start());
 	}
 
 	/** All daemons are stopped, and others take their place. */
@@ -332,9 +336,9 @@ export class Disturbances {
 		const { kafka, world } = this.#run;
 		const daemon = this.#one();
 		if (!daemon) return;
-		if (world.chance(0.5)) world.after(world.random() * 40, () => kafka.rebalance());
+		if (world.chance(0.5)) world.after(world.random() * STOPS_WITHIN_MS, () => kafka.rebalance());
 		if (world.chance(0.5)) kafka.rebalance();
-		world.after(world.random() * 40, () => this.#stop(daemon));
+		world.after(world.random() * STOPS_WITHIN_MS, () => this.#stop(daemon));
 	}
 
 	#stop(daemon: SimDaemon): void {
